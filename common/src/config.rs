@@ -1,0 +1,58 @@
+//! Configuration: compiled defaults < file < environment. The defaults are a commented
+//! file too; a key that it does not have is refused, wherever it comes from.
+
+use std::path::Path;
+
+use figment::Figment;
+use figment::providers::{Env, Format as _, Toml};
+use serde::de::DeserializeOwned;
+
+/// The prefix of the environment's keys; `__` stands between levels.
+pub const ENV_PREFIX: &str = "GOLIGOLI_";
+
+/// The configuration can't be used; says which key, and where it came from.
+#[derive(Debug, thiserror::Error)]
+#[error("the configuration is not valid: {0}")]
+pub struct ConfigError(String);
+
+/// Reads the layers and checks them as a whole.
+///
+/// # Errors
+/// The file is missing or malformed, a key is unknown, or a value has the wrong type.
+pub fn load<T: DeserializeOwned>(defaults: &str, file: Option<&Path>) -> Result<T, ConfigError> {
+    let mut layers = Figment::from(Toml::string(defaults));
+    if let Some(file) = file {
+        if !file.is_file() {
+            return Err(ConfigError(format!("there is no file {}", file.display())));
+        }
+        layers = layers.merge(Toml::file_exact(file));
+    }
+    layers
+        .merge(Env::prefixed(ENV_PREFIX).split("__"))
+        .extract()
+        .map_err(|error| ConfigError(error.to_string().replace('\n', " ")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde::Deserialize;
+
+    #[derive(Debug, Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Settings {
+        rate: u32,
+    }
+
+    #[test]
+    fn a_file_overrides_defaults_and_unknown_keys_are_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("c.toml");
+        std::fs::write(&file, "rate = 2").unwrap();
+        assert_eq!(load::<Settings>("rate = 1", Some(&file)).unwrap().rate, 2);
+        std::fs::write(&file, "rats = 2").unwrap();
+        let error = load::<Settings>("rate = 1", Some(&file)).unwrap_err().to_string();
+        assert!(error.contains("rats"), "{error}");
+        assert!(load::<Settings>("rate = 1", Some(Path::new("/nowhere.toml"))).is_err());
+    }
+}

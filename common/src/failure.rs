@@ -1,0 +1,55 @@
+//! How a service's inside fails: with a refusal for the caller, or with something
+//! unexpected that goes to our log and reaches the caller as a bare `internal`.
+
+use idl::{Code, Refusal};
+
+/// What a service's functions return.
+pub type Outcome<T> = Result<T, Failure>;
+
+/// Why a service's function did not do its work.
+#[derive(Debug, thiserror::Error)]
+pub enum Failure {
+    /// The caller is told why; not logged.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    /// The database failed.
+    #[error("the database failed")]
+    Db(#[from] sqlx::Error),
+    /// Anything else that should not happen.
+    #[error(transparent)]
+    Broken(#[from] anyhow::Error),
+}
+
+impl Failure {
+    /// For the caller; what the caller must not see is logged here, once, as failure of
+    /// `what` (a short phrase with the ids in it).
+    pub fn into_refusal(self, what: &str) -> Refusal {
+        match self {
+            Self::Refused(refusal) => refusal,
+            Self::Db(error) if is_passing(&error) => {
+                tracing::warn!(error = &error as &dyn std::error::Error, "{what}: the database is away");
+                Refusal::new(Code::Unavailable, "the service's database did not answer").retry_after_ms(1_000)
+            }
+            Self::Db(error) => {
+                tracing::error!(error = &error as &dyn std::error::Error, "{what} failed");
+                Refusal::internal()
+            }
+            Self::Broken(error) => {
+                tracing::error!(error = %format!("{error:#}"), "{what} failed");
+                Refusal::internal()
+            }
+        }
+    }
+}
+
+/// The same statement may work a moment later.
+fn is_passing(error: &sqlx::Error) -> bool {
+    match error {
+        sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed | sqlx::Error::WorkerCrashed | sqlx::Error::Io(_) => true,
+        // SQLITE_BUSY, SQLITE_FULL and their extended codes.
+        sqlx::Error::Database(db) => {
+            db.code().and_then(|c| c.parse::<i64>().ok()).is_some_and(|c| matches!(c & 0xFF, 5 | 13))
+        }
+        _ => false,
+    }
+}

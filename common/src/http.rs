@@ -1,0 +1,7 @@
+//! What every HTTP surface of goligoli does alike: problems, credentials, headers.
+
+pub mod credentials;
+pub mod edge;
+pub mod problem;
+
+pub use problem::Problem;

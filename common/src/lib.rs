@@ -1,0 +1,38 @@
+//! The platform that every service stands on. No product rule lives here.
+//!
+//! | module | what |
+//! |---|---|
+//! | [`clock`] | the time, real or a test's own |
+//! | [`config`] | defaults < file < environment, typed, unknown keys refused |
+//! | [`data_dir`] | the data folder: its lock, its free space |
+//! | [`db`], [`ids`], [`outbox`] | a service's own database, its ids, its outgoing facts |
+//! | [`objects`] | blobs by key |
+//! | [`token`], [`revocation`] | signed access tokens, and which of them are void |
+//! | [`rpc`], [`failure`] | calls between services, and how they fail |
+//! | [`http`] | problems, credentials and headers at the HTTP edge |
+//! | [`lifecycle`], [`health`], [`telemetry`] | start, stop, readiness, logs, metrics |
+//! | [`platform`] | all of that, as one thing to hand to a service |
+
+pub mod clock;
+pub mod config;
+pub mod data_dir;
+pub mod db;
+pub mod failure;
+pub mod health;
+pub mod http;
+pub mod ids;
+pub mod lifecycle;
+pub mod objects;
+pub mod outbox;
+pub mod platform;
+pub mod revocation;
+pub mod rpc;
+pub mod telemetry;
+pub mod token;
+
+pub use clock::Clock;
+pub use db::Db;
+pub use failure::{Failure, Outcome};
+pub use ids::Ids;
+pub use lifecycle::Lifecycle;
+pub use platform::Platform;

@@ -1,0 +1,159 @@
+//! Facts that must reach another service: written in the transaction that causes them,
+//! relayed in order until they are accepted. The receiver sees a fact once or more, under
+//! a stable id of its own, and drops repetitions.
+
+use std::collections::BTreeSet;
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use idl::{Kind, Refusal};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use sqlx::Row as _;
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+
+use crate::db::Tx;
+use crate::{Db, Ids};
+
+/// Rows that one pass reads; more wait for the next pass, which follows at once.
+const BATCH: i64 = 500;
+/// Another instance's rows, and what failed, are looked for this often.
+const POLL: Duration = Duration::from_secs(1);
+
+/// A service's outgoing facts. Needs the table of [`Outbox::TABLE`]. Clones are one outbox.
+#[derive(Debug, Clone)]
+pub struct Outbox {
+    db: Db,
+    ids: Ids,
+    written: Arc<Notify>,
+}
+
+/// A fact that waits to be written with its id, taken before the transaction began.
+#[derive(Debug, Clone, Copy)]
+pub struct Slot(u64);
+
+impl Outbox {
+    /// What a service's first migration holds for this.
+    pub const TABLE: &str =
+        "CREATE TABLE outbox (id BIGINT NOT NULL PRIMARY KEY, topic BIGINT NOT NULL, body TEXT NOT NULL);";
+
+    /// The outbox in `db`.
+    #[must_use]
+    pub fn new(db: Db, ids: Ids) -> Self {
+        Self { db, ids, written: Arc::default() }
+    }
+
+    /// Takes places for `n` facts, before the transaction begins.
+    ///
+    /// # Errors
+    /// The database gave no ids.
+    pub async fn slots(&self, n: usize) -> sqlx::Result<Vec<Slot>> {
+        Ok(self.ids.take(n).await?.into_iter().map(Slot).collect())
+    }
+
+    /// Writes a fact about `topic` in the caller's transaction. Facts of one topic are
+    /// relayed in the order of their slots.
+    ///
+    /// # Errors
+    /// The database refuses, or the fact is not representable in JSON.
+    pub async fn add<T: Serialize>(&self, tx: &mut Tx, slot: Slot, topic: u64, fact: &T) -> sqlx::Result<()> {
+        let body = serde_json::to_string(fact).map_err(|e| sqlx::Error::Encode(e.into()))?;
+        sqlx::query("INSERT INTO outbox (id, topic, body) VALUES (?, ?, ?)")
+            .bind(slot.0.cast_signed())
+            .bind(topic.cast_signed())
+            .bind(body)
+            .execute(&mut **tx)
+            .await?;
+        Ok(())
+    }
+
+    /// Says that a transaction with facts was committed.
+    pub fn committed(&self) {
+        self.written.notify_one();
+    }
+
+    /// Hands facts to `deliver`, by topic, until `stop`. What is refused as wrong in itself
+    /// is dropped with an error in the log; everything else is tried again.
+    pub async fn relay<T, F>(&self, stop: CancellationToken, deliver: impl Fn(u64, Vec<T>) -> F)
+    where
+        T: DeserializeOwned,
+        F: Future<Output = Result<(), Refusal>>,
+    {
+        while !stop.is_cancelled() {
+            let pass = self.pass(&deliver).await;
+            let pause = match pass {
+                Ok(Pass::More) => continue,
+                Ok(Pass::Empty) => POLL,
+                Ok(Pass::Waiting(why)) => {
+                    tracing::warn!(error = %why, "facts wait in the outbox: the receiver does not take them");
+                    POLL / 4
+                }
+                Err(error) => {
+                    tracing::warn!(error = &error as &dyn std::error::Error, "the outbox could not be read");
+                    POLL
+                }
+            };
+            tokio::select! {
+                () = stop.cancelled() => break,
+                () = self.written.notified() => {}
+                () = tokio::time::sleep(pause) => {}
+            }
+        }
+    }
+
+    async fn pass<T, F>(&self, deliver: &impl Fn(u64, Vec<T>) -> F) -> sqlx::Result<Pass>
+    where
+        T: DeserializeOwned,
+        F: Future<Output = Result<(), Refusal>>,
+    {
+        let rows = sqlx::query("SELECT id, topic, body FROM outbox ORDER BY id LIMIT ?")
+            .bind(BATCH)
+            .fetch_all(self.db.reader())
+            .await?;
+        if rows.is_empty() {
+            return Ok(Pass::Empty);
+        }
+        let mut facts: Vec<(i64, u64, Option<T>)> = Vec::with_capacity(rows.len());
+        for row in &rows {
+            let body: String = row.try_get(2)?;
+            let fact = serde_json::from_str(&body)
+                .inspect_err(|error| tracing::error!(%error, body, "a fact in the outbox is unreadable and dropped"))
+                .ok();
+            facts.push((row.try_get(0)?, row.try_get::<i64, _>(1)?.cast_unsigned(), fact));
+        }
+        let topics: BTreeSet<u64> = facts.iter().map(|(_, topic, _)| *topic).collect();
+        let mut waiting = None;
+        for topic in topics {
+            let of_topic = facts.iter_mut().filter(|(_, t, _)| *t == topic);
+            let (ids, bodies): (Vec<i64>, Vec<Option<T>>) = of_topic.map(|(id, _, fact)| (*id, fact.take())).unzip();
+            match deliver(topic, bodies.into_iter().flatten().collect()).await {
+                Ok(()) => self.forget(&ids).await?,
+                Err(refusal) if matches!(refusal.kind(), Kind::Malformed | Kind::Invalid | Kind::TooLarge) => {
+                    tracing::error!(topic, error = %refusal, "facts were refused for good and are dropped");
+                    self.forget(&ids).await?;
+                }
+                Err(refusal) => waiting = Some(refusal),
+            }
+        }
+        Ok(waiting.map_or(Pass::More, Pass::Waiting))
+    }
+
+    async fn forget(&self, ids: &[i64]) -> sqlx::Result<()> {
+        let mut tx = self.db.begin().await?;
+        for id in ids {
+            sqlx::query("DELETE FROM outbox WHERE id = ?").bind(id).execute(&mut *tx).await?;
+        }
+        tx.commit().await
+    }
+}
+
+enum Pass {
+    /// All that was read is gone; there may be more.
+    More,
+    /// There was nothing.
+    Empty,
+    /// Something was not taken.
+    Waiting(Refusal),
+}

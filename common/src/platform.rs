@@ -1,0 +1,30 @@
+//! What a service is given to stand on.
+
+use std::path::PathBuf;
+
+use crate::data_dir::FreeSpace;
+use crate::health::Health;
+use crate::objects::Objects;
+use crate::token::Verifier;
+use crate::{Clock, Lifecycle};
+
+/// The platform of one process. Clones are the same platform.
+#[derive(Debug, Clone)]
+pub struct Platform {
+    /// The data folder, absolute.
+    pub data_dir: PathBuf,
+    /// Which database services open (each its own): [`crate::Db::open`].
+    pub db_url: String,
+    /// Where blobs are.
+    pub objects: Objects,
+    /// The time.
+    pub clock: Clock,
+    /// Start and stop.
+    pub lifecycle: Lifecycle,
+    /// Readiness.
+    pub health: Health,
+    /// Whether there is room for new data.
+    pub space: FreeSpace,
+    /// Who a caller is.
+    pub verifier: Verifier,
+}

@@ -1,0 +1,246 @@
+//! Access tokens: JWTs in the shape of RFC 9068, signed with Ed25519. `user` signs; every
+//! service verifies for itself with the public key.
+
+use std::io::Write as _;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair as _};
+use idl::access::{Identity, SiteRole};
+use idl::{Caller, Code, DeviceId, Refusal, Timestamp, UserId};
+use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
+use moka::sync::Cache;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
+
+use crate::Clock;
+use crate::revocation::Revocations;
+
+/// RFC 9068: tells an access token from any other JWT.
+const TOKEN_TYPE: &str = "at+jwt";
+const ISSUER: &str = "goligoli";
+/// Tokens that were verified a moment ago. Full: the least used is verified anew.
+const VERIFIED: u64 = 20_000;
+
+#[derive(Debug, Serialize, Deserialize)]
+struct Claims {
+    iss: String,
+    aud: String,
+    sub: String,
+    name: String,
+    role: SiteRole,
+    sid: String,
+    iat: i64,
+    exp: i64,
+    jti: String,
+}
+
+/// The private key. Debug does not show it.
+pub struct Signer {
+    key: EncodingKey,
+    key_id: String,
+    public: Vec<u8>,
+    clock: Clock,
+}
+
+impl std::fmt::Debug for Signer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Signer({})", self.key_id)
+    }
+}
+
+impl Signer {
+    /// Reads the key in the data folder, or makes it (at the first start); only the
+    /// folder's owner can read the file.
+    ///
+    /// # Errors
+    /// The file can't be read or written, or is no Ed25519 key.
+    pub fn load_or_create(data_dir: &Path, clock: Clock) -> anyhow::Result<Self> {
+        let file = data_dir.join("keys").join("access-token.pk8");
+        if !file.exists() {
+            let pk8 = Ed25519KeyPair::generate_pkcs8(&aws_lc_rs::rand::SystemRandom::new())
+                .map_err(|_| anyhow::anyhow!("the system gave no randomness for a key"))?;
+            write_private(&file, pk8.as_ref()).with_context(|| format!("writing {}", file.display()))?;
+        }
+        let pk8 = std::fs::read(&file).with_context(|| format!("reading {}", file.display()))?;
+        let pair = Ed25519KeyPair::from_pkcs8(&pk8)
+            .map_err(|_| anyhow::anyhow!("{} is not an Ed25519 key", file.display()))?;
+        let public = pair.public_key().as_ref().to_vec();
+        let key_id = hex::encode(&Sha256::digest(&public)[..8]);
+        Ok(Self { key: EncodingKey::from_ed_der(&pk8), key_id, public, clock })
+    }
+
+    /// Signs a token that holds for `lifetime`; returns it with its end.
+    ///
+    /// # Errors
+    /// The cryptographic library failed.
+    pub fn sign(
+        &self,
+        user: UserId,
+        name: &str,
+        role: SiteRole,
+        device: DeviceId,
+        lifetime: Duration,
+    ) -> anyhow::Result<(String, Timestamp)> {
+        let now = self.clock.now();
+        let exp = (now.0 + i64::try_from(lifetime.as_millis())?) / 1_000;
+        let claims = Claims {
+            iss: ISSUER.to_owned(),
+            aud: ISSUER.to_owned(),
+            sub: user.to_string(),
+            name: name.to_owned(),
+            role,
+            sid: device.to_string(),
+            iat: now.0 / 1_000,
+            exp,
+            jti: format!("{:016x}", rand::random::<u64>()),
+        };
+        let header = Header {
+            typ: Some(TOKEN_TYPE.to_owned()),
+            kid: Some(self.key_id.clone()),
+            ..Header::new(Algorithm::EdDSA)
+        };
+        let token = jsonwebtoken::encode(&header, &claims, &self.key).context("signing an access token")?;
+        Ok((token, Timestamp(exp * 1_000)))
+    }
+
+    /// What verifies this signer's tokens.
+    #[must_use]
+    pub fn verifier(&self, revocations: Revocations) -> Verifier {
+        Verifier {
+            key: Arc::new(DecodingKey::from_ed_der(&self.public)),
+            key_id: self.key_id.clone(),
+            clock: self.clock.clone(),
+            revocations,
+            verified: Cache::new(VERIFIED),
+        }
+    }
+}
+
+fn write_private(file: &Path, bytes: &[u8]) -> std::io::Result<()> {
+    if let Some(folder) = file.parent() {
+        std::fs::create_dir_all(folder)?;
+    }
+    // Whole or not at all: a crash must not leave half a key behind.
+    let draft = file.with_extension("draft");
+    let mut out = std::fs::File::options().write(true).create(true).truncate(true).mode(0o600).open(&draft)?;
+    out.write_all(bytes)?;
+    out.sync_all()?;
+    std::fs::rename(draft, file)
+}
+
+/// Verifies access tokens. Clones share what was verified.
+#[derive(Clone)]
+pub struct Verifier {
+    key: Arc<DecodingKey>,
+    key_id: String,
+    clock: Clock,
+    revocations: Revocations,
+    verified: Cache<String, Arc<Identity>>,
+}
+
+impl std::fmt::Debug for Verifier {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Verifier({})", self.key_id)
+    }
+}
+
+impl Verifier {
+    /// Who the caller is: signature, type, issuer, audience, end and revocation are checked.
+    ///
+    /// # Errors
+    /// `not-signed-in`, whatever is wrong with the token.
+    pub fn verify(&self, caller: &Caller) -> Result<Arc<Identity>, Refusal> {
+        let refuse = || Refusal::new(Code::NotSignedIn, "the access token is not valid, or not any more");
+        let identity = match self.verified.get(&caller.token) {
+            Some(identity) => identity,
+            None => {
+                let identity = Arc::new(self.parse(&caller.token).ok_or_else(refuse)?);
+                self.verified.insert(caller.token.clone(), Arc::clone(&identity));
+                identity
+            }
+        };
+        if self.clock.now().0 >= identity.expires_at_ms || self.revocations.is_revoked(identity.device) {
+            return Err(refuse());
+        }
+        Ok(identity)
+    }
+
+    /// The revocations that this verifier heeds.
+    #[must_use]
+    pub const fn revocations(&self) -> &Revocations {
+        &self.revocations
+    }
+
+    fn parse(&self, token: &str) -> Option<Identity> {
+        let header = jsonwebtoken::decode_header(token).ok()?;
+        if header.typ.as_deref() != Some(TOKEN_TYPE) || header.kid.as_deref() != Some(&self.key_id) {
+            return None;
+        }
+        let mut rules = Validation::new(Algorithm::EdDSA);
+        rules.set_issuer(&[ISSUER]);
+        rules.set_audience(&[ISSUER]);
+        rules.validate_exp = false; // verify() asks our clock, also for cached tokens
+        let claims = jsonwebtoken::decode::<Claims>(token, &self.key, &rules).ok()?.claims;
+        Some(Identity {
+            user: claims.sub.parse().ok()?,
+            name: claims.name,
+            role: claims.role,
+            device: claims.sid.parse().ok()?,
+            expires_at_ms: claims.exp.checked_mul(1_000)?,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_holds_until_it_ends_is_revoked_or_touched() {
+        let dir = tempfile::tempdir().unwrap();
+        let clock = Clock::manual(Timestamp(1_700_000_000_000));
+        let signer = Signer::load_or_create(dir.path(), clock.clone()).unwrap();
+        let verifier = signer.verifier(Revocations::default());
+        let sign = |device| {
+            signer.sign(UserId(7), "mei", SiteRole::Member, DeviceId(device), Duration::from_secs(60)).unwrap().0
+        };
+        let caller = |token: &str| Caller { token: token.to_owned() };
+
+        let token = sign(1);
+        let identity = verifier.verify(&caller(&token)).unwrap();
+        assert_eq!((identity.user, identity.name.as_str(), identity.role), (UserId(7), "mei", SiteRole::Member));
+
+        let mut touched = token.clone().into_bytes();
+        let middle = touched.len() / 2;
+        touched[middle] = if touched[middle] == b'A' { b'B' } else { b'A' };
+        assert!(verifier.verify(&caller(std::str::from_utf8(&touched).unwrap())).is_err());
+        assert!(verifier.verify(&caller("")).is_err());
+
+        let other = Signer::load_or_create(tempfile::tempdir().unwrap().path(), clock.clone()).unwrap();
+        assert!(other.verifier(Revocations::default()).verify(&caller(&token)).is_err());
+
+        let revoked = sign(2);
+        verifier.verify(&caller(&revoked)).unwrap();
+        verifier.revocations().revoke(DeviceId(2), clock.now().0 + 60_000);
+        assert!(verifier.verify(&caller(&revoked)).is_err());
+        verifier.verify(&caller(&token)).unwrap();
+
+        clock.advance_ms(60_000);
+        assert!(verifier.verify(&caller(&token)).is_err());
+    }
+
+    #[test]
+    fn the_key_is_kept_and_private() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let dir = tempfile::tempdir().unwrap();
+        let first = Signer::load_or_create(dir.path(), Clock::system()).unwrap();
+        let second = Signer::load_or_create(dir.path(), Clock::system()).unwrap();
+        assert_eq!(first.key_id, second.key_id);
+        let mode = std::fs::metadata(dir.path().join("keys/access-token.pk8")).unwrap().permissions().mode();
+        assert_eq!(mode & 0o077, 0);
+    }
+}

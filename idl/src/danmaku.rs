@@ -1,0 +1,255 @@
+//! A danmaku's parts. Each can only be made by parsing, so whoever holds one holds a valid one.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+use unicode_normalization::char::is_combining_mark;
+use unicode_properties::{GeneralCategory, UnicodeGeneralCategory};
+use utoipa::ToSchema;
+
+/// The most characters (Unicode scalar values) a danmaku may have after trimming.
+pub const MAX_TEXT_CHARS: usize = 100;
+
+/// The most combining marks in a row; more only serve to paint over other lines.
+const MAX_COMBINING_RUN: usize = 4;
+
+/// A danmaku's text: trimmed, 1 to 100 characters, one line, nothing invisible that
+/// reorders, hides or breaks what stands around it.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
+#[serde(try_from = "String", into = "String")]
+#[schema(value_type = String, min_length = 1, max_length = 100, example = "哈哈哈 what a goal")]
+pub struct DanmakuText(String);
+
+/// Why a text is refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum BadText {
+    /// Nothing is left after trimming.
+    #[error("the text is empty")]
+    Empty,
+    /// Too long, counted after trimming.
+    #[error("the text has more than {MAX_TEXT_CHARS} characters")]
+    TooLong,
+    /// A character that must not be in a line of chat.
+    #[error("the text has a character that is not allowed: U+{0:04X}")]
+    Character(u32),
+    /// So many marks on one letter that they paint over the neighbours.
+    #[error("the text has more than {MAX_COMBINING_RUN} combining marks in a row")]
+    Marks,
+}
+
+impl DanmakuText {
+    /// The text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Trims and checks.
+    ///
+    /// # Errors
+    /// Says what is wrong with the text, the first thing only.
+    pub fn parse(text: &str) -> Result<Self, BadText> {
+        check_line(text, MAX_TEXT_CHARS).map(|line| Self(line.to_owned()))
+    }
+}
+
+impl fmt::Display for DanmakuText {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl TryFrom<String> for DanmakuText {
+    type Error = BadText;
+    fn try_from(text: String) -> Result<Self, BadText> {
+        Self::parse(&text)
+    }
+}
+
+impl From<DanmakuText> for String {
+    fn from(text: DanmakuText) -> Self {
+        text.0
+    }
+}
+
+/// Trims a line that people will see and checks its characters: 1 to `max_chars`, no
+/// control, bidi-override or invisible formatting character (a zero-width joiner or
+/// variation selector is allowed, emoji need them), no private or unassigned one.
+///
+/// # Errors
+/// Says what is wrong with the line, the first thing only.
+pub fn check_line(text: &str, max_chars: usize) -> Result<&str, BadText> {
+    let line = text.trim();
+    if line.is_empty() {
+        return Err(BadText::Empty);
+    }
+    if line.chars().count() > max_chars {
+        return Err(BadText::TooLong);
+    }
+    let mut marks = 0;
+    let mut visible = false;
+    for c in line.chars() {
+        if !is_allowed(c) {
+            return Err(BadText::Character(u32::from(c)));
+        }
+        let mark = is_combining_mark(c) && !is_variation_selector(c);
+        marks = if mark { marks + 1 } else { 0 };
+        if marks > MAX_COMBINING_RUN {
+            return Err(BadText::Marks);
+        }
+        visible |= !c.is_whitespace() && c != ZERO_WIDTH_JOINER && !is_variation_selector(c);
+    }
+    if visible { Ok(line) } else { Err(BadText::Empty) }
+}
+
+const ZERO_WIDTH_JOINER: char = '\u{200D}';
+
+fn is_variation_selector(c: char) -> bool {
+    matches!(c, '\u{FE00}'..='\u{FE0F}' | '\u{E0100}'..='\u{E01EF}')
+}
+
+/// Emoji tag sequences (the flags of England, Scotland, Wales) are format characters.
+fn is_emoji_tag(c: char) -> bool {
+    matches!(c, '\u{E0020}'..='\u{E007F}')
+}
+
+fn is_allowed(c: char) -> bool {
+    match c.general_category() {
+        GeneralCategory::Control
+        | GeneralCategory::Surrogate
+        | GeneralCategory::PrivateUse
+        | GeneralCategory::LineSeparator
+        | GeneralCategory::ParagraphSeparator => false,
+        GeneralCategory::Format => c == ZERO_WIDTH_JOINER || is_emoji_tag(c),
+        // Newer emoji are unassigned to an older table; non-characters never become letters.
+        GeneralCategory::Unassigned => (u32::from(c) & 0xFFFE) != 0xFFFE && !matches!(c, '\u{FDD0}'..='\u{FDEF}'),
+        _ => !matches!(c, '\u{115F}' | '\u{1160}' | '\u{3164}' | '\u{FFA0}'), // invisible Hangul fillers
+    }
+}
+
+/// How a danmaku moves over the picture.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Mode {
+    /// From right to left.
+    #[default]
+    Scroll,
+    /// Stands at the top.
+    Top,
+    /// Stands at the bottom.
+    Bottom,
+    /// From left to right.
+    Reverse,
+}
+
+/// How large a danmaku is, relative to the viewer's own setting.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Size {
+    /// 18 in Bilibili's files.
+    Small,
+    /// 25 in Bilibili's files.
+    #[default]
+    Standard,
+    /// 36 in Bilibili's files.
+    Large,
+}
+
+/// A danmaku's colour, `#rrggbb` in JSON.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
+#[serde(try_from = "String", into = "String")]
+#[schema(value_type = String, pattern = "^#[0-9A-Fa-f]{6}$", example = "#ffd302")]
+pub struct Color(u32);
+
+/// The text is not a colour.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("a color is written #rrggbb")]
+pub struct BadColor;
+
+impl Color {
+    /// What a danmaku has if its sender chose nothing.
+    pub const WHITE: Self = Self(0xFF_FF_FF);
+
+    /// From 0xRRGGBB; higher bits are cut off.
+    #[must_use]
+    pub const fn from_rgb(rgb: u32) -> Self {
+        Self(rgb & 0xFF_FF_FF)
+    }
+
+    /// As 0xRRGGBB.
+    #[must_use]
+    pub const fn rgb(self) -> u32 {
+        self.0
+    }
+}
+
+impl Default for Color {
+    fn default() -> Self {
+        Self::WHITE
+    }
+}
+
+impl TryFrom<String> for Color {
+    type Error = BadColor;
+    fn try_from(text: String) -> Result<Self, BadColor> {
+        let digits = text.strip_prefix('#').ok_or(BadColor)?;
+        if digits.len() != 6 || !digits.bytes().all(|b| b.is_ascii_hexdigit()) {
+            return Err(BadColor);
+        }
+        u32::from_str_radix(digits, 16).map(Self).map_err(|_| BadColor)
+    }
+}
+
+impl From<Color> for String {
+    fn from(color: Color) -> Self {
+        format!("#{:06x}", color.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn ordinary_lines_pass_and_are_trimmed() {
+        for line in ["哈哈哈", "  <b>bold</b> & \"quotes\" ", "👨‍👩‍👧‍👦 🏴󠁧󠁢󠁥󠁮󠁧󠁿 ❤️", "é à la carte", "مرحبا", "กำลัง", "𠮷野家"]
+        {
+            assert_eq!(DanmakuText::parse(line).unwrap().as_str(), line.trim());
+        }
+        assert!(DanmakuText::parse(&"字".repeat(100)).is_ok());
+    }
+
+    #[test]
+    fn what_would_harm_the_line_is_refused() {
+        assert_eq!(DanmakuText::parse(" \u{3000}\t"), Err(BadText::Empty));
+        assert_eq!(DanmakuText::parse("\u{200D}\u{FE0F}"), Err(BadText::Empty));
+        assert_eq!(DanmakuText::parse(&"字".repeat(101)), Err(BadText::TooLong));
+        assert_eq!(DanmakuText::parse(&format!("a{}", "\u{301}".repeat(5))), Err(BadText::Marks));
+        for c in [
+            '\0', '\n', '\r', '\u{1b}', '\u{85}', '\u{200B}', '\u{202E}', '\u{2066}', '\u{2028}', '\u{FEFF}',
+            '\u{E000}', '\u{FFFF}', '\u{3164}',
+        ] {
+            let text = format!("a{c}b");
+            assert_eq!(DanmakuText::parse(&text), Err(BadText::Character(u32::from(c))), "{:?}", c);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_parsed_text_is_short_one_line_and_parses_to_itself(text in any::<String>()) {
+            if let Ok(parsed) = DanmakuText::parse(&text) {
+                let line = parsed.as_str();
+                prop_assert!((1..=MAX_TEXT_CHARS).contains(&line.chars().count()));
+                prop_assert!(!line.chars().any(char::is_control));
+                prop_assert_eq!(DanmakuText::parse(line).unwrap().as_str(), line);
+            }
+        }
+
+        #[test]
+        fn a_color_survives_json(rgb in 0u32..=0xFF_FF_FF) {
+            let json = serde_json::to_string(&Color::from_rgb(rgb)).unwrap();
+            prop_assert_eq!(serde_json::from_str::<Color>(&json).unwrap().rgb(), rgb);
+        }
+    }
+}

@@ -1,0 +1,20 @@
+//! The contracts: one file per service (trait, data, what it refuses), plus the
+//! vocabulary they share. No I/O, no policy: whoever reads this crate knows what the
+//! services say to each other and to the outside.
+//!
+//! Rules of evolution: one request and one reply struct per method; fields are only
+//! added, with `serde(default)`; enums that may grow are C-like and end in `Unknown`.
+
+pub mod access;
+pub mod danmaku;
+pub mod event;
+pub mod id;
+pub mod live;
+pub mod message;
+pub mod push;
+pub mod refusal;
+pub mod user;
+
+pub use access::Caller;
+pub use id::{DanmakuId, DeviceId, RoomId, SessionId, Timestamp, UserId};
+pub use refusal::{Code, Kind, Refusal};

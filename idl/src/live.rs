@@ -1,0 +1,382 @@
+//! live: rooms, their rules and people, broadcasts.
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use crate::event::{LiveSession, Owner, RoomRole, RoomRules};
+use crate::user::{Done, Secret};
+use crate::{Caller, Refusal, RoomId, SessionId, Timestamp, UserId};
+
+/// The contract of the live service.
+#[tarpc::service]
+pub trait Live {
+    /// Makes a room. The same key of the same account gives the same room again.
+    async fn create_room(request: CreateRoom) -> Result<Room, Refusal>;
+    /// Changes what a room says about itself. Owner and site admins.
+    async fn edit_room(request: EditRoom) -> Result<Room, Refusal>;
+    /// One room.
+    async fn room(request: GetRoom) -> Result<Room, Refusal>;
+    /// Rooms, by page: live ones by viewers, others by id, latest first.
+    async fn rooms(request: ListRooms) -> Result<Rooms, Refusal>;
+    /// Changes what is allowed in a room. Owner and site admins.
+    async fn set_rules(request: SetRules) -> Result<Room, Refusal>;
+    /// Sets the cover: JPEG, PNG or WebP by content, at most 2 MiB; kept as 960×540 JPEG.
+    async fn set_cover(request: SetCover) -> Result<Room, Refusal>;
+    /// The cover image.
+    async fn cover(request: GetCover) -> Result<Cover, Refusal>;
+    /// Begins a broadcast. Owner and site admins. The same key gives the same one again.
+    async fn open(request: OpenSession) -> Result<Session, Refusal>;
+    /// Ends the broadcast. Owner and site admins. Ending it again changes nothing.
+    async fn close(request: CloseSession) -> Result<Session, Refusal>;
+    /// A room's broadcasts, latest first.
+    async fn sessions(request: ListSessions) -> Result<Sessions, Refusal>;
+    /// Makes a new stream key; the one before ends. Owner only. It is shown here once.
+    async fn rotate_stream_key(request: RotateStreamKey) -> Result<StreamKey, Refusal>;
+    /// A room's admins.
+    async fn admins(request: ListAdmins) -> Result<Admins, Refusal>;
+    /// Names or removes an admin. Owner and site admins.
+    async fn set_admin(request: SetAdmin) -> Result<Done, Refusal>;
+    /// A room's mutes, latest first. Owner and admins.
+    async fn mutes(request: ListMutes) -> Result<Mutes, Refusal>;
+    /// Mutes an account. Owner and admins; neither can be muted.
+    async fn mute(request: MuteUser) -> Result<MutedUser, Refusal>;
+    /// Lifts a mute. Owner and admins.
+    async fn unmute(request: UnmuteUser) -> Result<Done, Refusal>;
+    /// What an account may do in a room now; message asks before it stores anything.
+    async fn standing(request: GetStanding) -> Result<Standing, Refusal>;
+}
+
+/// A room.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Room {
+    /// The room.
+    pub id: RoomId,
+    /// Its streamer.
+    pub owner: Owner,
+    /// Its title.
+    pub title: String,
+    /// What the streamer says about it.
+    pub description: String,
+    /// What it is about; a short word.
+    pub category: String,
+    /// Where the cover image is, if there is one.
+    pub cover_url: Option<String>,
+    /// The broadcast, if one is on.
+    pub session: Option<LiveSession>,
+    /// Open connections of viewers, as of some seconds ago.
+    pub viewers: u64,
+    /// What is allowed.
+    pub rules: RoomRules,
+    /// When it was made.
+    pub created_at: Timestamp,
+}
+
+/// See [`Live::create_room`].
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct CreateRoom {
+    /// The streamer.
+    pub caller: Caller,
+    /// See [`RoomText`].
+    pub text: RoomText,
+    /// Idempotency key.
+    pub key: Option<String>,
+}
+
+/// What a room says about itself.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RoomText {
+    /// 1 to 60 characters, one line.
+    #[schema(min_length = 1, max_length = 60, example = "Night train 夜行列车")]
+    pub title: String,
+    /// At most 1,000 characters; may have lines.
+    #[serde(default)]
+    #[schema(max_length = 1000)]
+    pub description: String,
+    /// At most 20 characters, one line; may be empty.
+    #[serde(default)]
+    #[schema(max_length = 20)]
+    pub category: String,
+}
+
+/// See [`Live::edit_room`].
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct EditRoom {
+    /// Who asks.
+    pub caller: Caller,
+    /// Which room.
+    pub room: RoomId,
+    /// `None` leaves it as it is; as [`RoomText::title`].
+    pub title: Option<String>,
+    /// `None` leaves it as it is; as [`RoomText::description`].
+    pub description: Option<String>,
+    /// `None` leaves it as it is; as [`RoomText::category`].
+    pub category: Option<String>,
+}
+
+/// See [`Live::room`].
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct GetRoom {
+    /// Which room.
+    pub room: RoomId,
+}
+
+/// See [`Live::rooms`].
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct ListRooms {
+    /// Only live ones, by viewers.
+    pub live: bool,
+    /// Only those whose title, category or streamer's name holds this; at most 60 characters.
+    pub search: Option<String>,
+    /// Only those of this account.
+    pub owner: Option<UserId>,
+    /// The `next_cursor` of the page before.
+    pub cursor: Option<String>,
+    /// 1 to 100.
+    pub limit: u32,
+}
+
+/// See [`Live::rooms`].
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct Rooms {
+    /// The page.
+    pub items: Vec<Room>,
+    /// For the next page; `null` at the end.
+    pub next_cursor: Option<String>,
+}
+
+/// See [`Live::set_rules`].
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct SetRules {
+    /// Who asks.
+    pub caller: Caller,
+    /// Which room.
+    pub room: RoomId,
+    /// All of them.
+    pub rules: RoomRules,
+}
+
+/// See [`Live::set_cover`].
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct SetCover {
+    /// Who asks.
+    pub caller: Caller,
+    /// Which room.
+    pub room: RoomId,
+    /// The image file.
+    pub image: Bytes,
+}
+
+/// See [`Live::cover`].
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct GetCover {
+    /// Which room.
+    pub room: RoomId,
+}
+
+/// See [`Live::cover`].
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Cover {
+    /// A JPEG file.
+    pub jpeg: Bytes,
+    /// Changes with the image.
+    pub version: u64,
+}
+
+/// See [`Live::open`].
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct OpenSession {
+    /// Who asks.
+    pub caller: Caller,
+    /// Which room.
+    pub room: RoomId,
+    /// Idempotency key.
+    pub key: Option<String>,
+}
+
+/// See [`Live::close`].
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct CloseSession {
+    /// Who asks.
+    pub caller: Caller,
+    /// Which room.
+    pub room: RoomId,
+    /// Which broadcast.
+    pub session: SessionId,
+}
+
+/// A broadcast.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Session {
+    /// The broadcast.
+    pub id: SessionId,
+    /// Its room.
+    pub room_id: RoomId,
+    /// The room's title when it began.
+    pub title: String,
+    /// When it began.
+    pub opened_at: Timestamp,
+    /// When it ended; `null` while it is on.
+    pub closed_at: Option<Timestamp>,
+    /// The most connections that were open at once.
+    pub peak_viewers: u64,
+}
+
+/// See [`Live::sessions`].
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct ListSessions {
+    /// Which room.
+    pub room: RoomId,
+    /// The `next_cursor` of the page before.
+    pub cursor: Option<String>,
+    /// 1 to 100.
+    pub limit: u32,
+}
+
+/// See [`Live::sessions`].
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct Sessions {
+    /// The page.
+    pub items: Vec<Session>,
+    /// For the next page; `null` at the end.
+    pub next_cursor: Option<String>,
+}
+
+/// See [`Live::rotate_stream_key`].
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct RotateStreamKey {
+    /// Who asks.
+    pub caller: Caller,
+    /// Which room.
+    pub room: RoomId,
+}
+
+/// A stream key; only its hash is kept.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct StreamKey {
+    /// For the broadcasting software. Shown this once.
+    pub stream_key: Secret,
+}
+
+/// See [`Live::admins`].
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct ListAdmins {
+    /// Which room.
+    pub room: RoomId,
+}
+
+/// See [`Live::admins`].
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct Admins {
+    /// At most 50.
+    pub items: Vec<Owner>,
+}
+
+/// See [`Live::set_admin`].
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct SetAdmin {
+    /// Who asks.
+    pub caller: Caller,
+    /// Which room.
+    pub room: RoomId,
+    /// Who.
+    pub user: UserId,
+    /// Is one (`true`) or no longer (`false`).
+    pub admin: bool,
+}
+
+/// See [`Live::mutes`].
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct ListMutes {
+    /// Who asks.
+    pub caller: Caller,
+    /// Which room.
+    pub room: RoomId,
+    /// The `next_cursor` of the page before.
+    pub cursor: Option<String>,
+    /// 1 to 100.
+    pub limit: u32,
+}
+
+/// See [`Live::mutes`].
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct Mutes {
+    /// The page.
+    pub items: Vec<MutedUser>,
+    /// For the next page; `null` at the end.
+    pub next_cursor: Option<String>,
+}
+
+/// A mute.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct MutedUser {
+    /// Who.
+    pub user: Owner,
+    /// When it ends; `null` is never.
+    pub until: Option<Timestamp>,
+    /// It ends with the broadcast, too.
+    pub session_only: bool,
+    /// When it was set.
+    pub created_at: Timestamp,
+}
+
+/// See [`Live::mute`].
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct MuteUser {
+    /// Who asks.
+    pub caller: Caller,
+    /// Which room.
+    pub room: RoomId,
+    /// Who.
+    pub user: UserId,
+    /// For how long.
+    pub span: MuteSpan,
+}
+
+/// How long a mute lasts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum MuteSpan {
+    /// Until the broadcast ends; only while one is on.
+    Session,
+    /// So many hours; 1 to 720.
+    Hours(u32),
+    /// Until it is lifted.
+    Forever,
+}
+
+/// See [`Live::unmute`].
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct UnmuteUser {
+    /// Who asks.
+    pub caller: Caller,
+    /// Which room.
+    pub room: RoomId,
+    /// Who.
+    pub user: UserId,
+}
+
+/// See [`Live::standing`].
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct GetStanding {
+    /// Which room.
+    pub room: RoomId,
+    /// Whose; roles of the site are the asking service's to add, they are in the token.
+    pub user: UserId,
+}
+
+/// What an account may do in a room now.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Standing {
+    /// What it is there.
+    pub role: RoomRole,
+    /// The broadcast, if one is on.
+    pub session: Option<LiveSession>,
+    /// What is allowed.
+    pub rules: RoomRules,
+    /// Muted now.
+    pub muted: bool,
+    /// When the mute ends by itself.
+    pub muted_until: Option<Timestamp>,
+}

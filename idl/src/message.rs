@@ -1,0 +1,184 @@
+//! message: danmaku and their history.
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use crate::danmaku::{Color, DanmakuText, Mode, Size};
+use crate::event::Sender;
+use crate::user::Done;
+use crate::{Caller, DanmakuId, Refusal, RoomId, SessionId, Timestamp, UserId};
+
+/// The contract of the message service.
+#[tarpc::service]
+pub trait Message {
+    /// Stores a danmaku; the answer comes when it is durable. The same key of the same
+    /// account in the same room gives the same danmaku again (for 24 hours).
+    async fn post(request: PostDanmaku) -> Result<Danmaku, Refusal>;
+    /// One danmaku.
+    async fn danmaku(request: GetDanmaku) -> Result<Danmaku, Refusal>;
+    /// A room's danmaku by (time, id), in pages both ways.
+    async fn history(request: ReadHistory) -> Result<History, Refusal>;
+    /// Deletes a danmaku everywhere: its sender within two minutes, the room's owner and
+    /// admins and site admins at any time. Deleting it again changes nothing.
+    async fn delete(request: DeleteDanmaku) -> Result<Done, Refusal>;
+}
+
+/// A danmaku as it is stored.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Danmaku {
+    /// The danmaku.
+    pub id: DanmakuId,
+    /// Its room.
+    pub room_id: RoomId,
+    /// The broadcast it was posted in.
+    pub session_id: SessionId,
+    /// Who said it.
+    pub sender: Sender,
+    /// What was said.
+    pub text: DanmakuText,
+    /// How it moves.
+    pub mode: Mode,
+    /// In which colour.
+    pub color: Color,
+    /// How large.
+    pub size: Size,
+    /// When it was accepted.
+    pub sent_at: Timestamp,
+    /// Milliseconds from the broadcast's beginning to that moment.
+    pub offset_ms: u64,
+}
+
+/// See [`Message::post`].
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct PostDanmaku {
+    /// Who says it.
+    pub caller: Caller,
+    /// Where.
+    pub room: RoomId,
+    /// What.
+    pub body: DanmakuBody,
+    /// Idempotency key, 1 to 64 visible ASCII characters.
+    pub key: Option<String>,
+}
+
+/// What a sender decides about a danmaku.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct DanmakuBody {
+    /// What is said.
+    pub text: DanmakuText,
+    /// How it moves.
+    #[serde(default)]
+    pub mode: Mode,
+    /// In which colour.
+    #[serde(default)]
+    pub color: Color,
+    /// How large.
+    #[serde(default)]
+    pub size: Size,
+}
+
+/// See [`Message::danmaku`].
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct GetDanmaku {
+    /// Which room.
+    pub room: RoomId,
+    /// Which danmaku.
+    pub danmaku: DanmakuId,
+}
+
+/// See [`Message::history`].
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct ReadHistory {
+    /// Which room.
+    pub room: RoomId,
+    /// Where to start and which way to go.
+    pub from: HistoryFrom,
+    /// Only this broadcast.
+    pub session: Option<SessionId>,
+    /// Only this account's, which must exist.
+    #[serde(default)]
+    pub sender: Option<UserId>,
+    /// 1 to 200.
+    pub limit: u32,
+}
+
+/// Where a page of history starts.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum HistoryFrom {
+    /// The latest page.
+    Latest,
+    /// The page that ends before this cursor.
+    Before(String),
+    /// The page that begins after this cursor.
+    After(String),
+}
+
+/// A page of history.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct History {
+    /// Oldest first, whichever way was read.
+    pub items: Vec<Danmaku>,
+    /// For `before`: what is older than this page; `null` if nothing is.
+    pub before_cursor: Option<String>,
+    /// For `after`: what comes after this page. Also at the end, where more may come.
+    pub after_cursor: Option<String>,
+}
+
+/// See [`Message::delete`].
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct DeleteDanmaku {
+    /// Who asks.
+    pub caller: Caller,
+    /// Which room.
+    pub room: RoomId,
+    /// Which danmaku.
+    pub danmaku: DanmakuId,
+}
+
+/// A position in a room's history: between two danmaku, by (time, id).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Cursor {
+    /// The time of the danmaku that the cursor stands at.
+    pub sent_at_ms: i64,
+    /// Its id; 0 stands before all of that millisecond.
+    pub id: u64,
+}
+
+impl std::fmt::Display for Cursor {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}.{}", self.sent_at_ms, self.id)
+    }
+}
+
+impl std::str::FromStr for Cursor {
+    type Err = Refusal;
+    fn from_str(text: &str) -> Result<Self, Refusal> {
+        let bad = || Refusal::new(crate::Code::BadCursor, "this is no cursor of a history");
+        let (ms, id) = text.split_once('.').ok_or_else(bad)?;
+        let sent_at_ms: u64 = ms.parse().map_err(|_| bad())?;
+        let id: u64 = id.parse().map_err(|_| bad())?;
+        let cursor = Self { sent_at_ms: i64::try_from(sent_at_ms).map_err(|_| bad())?, id };
+        if i64::try_from(id).is_err() || cursor.to_string() != text { Err(bad()) } else { Ok(cursor) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn a_cursor_survives_its_text(sent_at_ms in 0..i64::MAX, id in 0..(1u64 << 53)) {
+            let cursor = Cursor { sent_at_ms, id };
+            prop_assert_eq!(cursor.to_string().parse::<Cursor>().unwrap(), cursor);
+        }
+
+        #[test]
+        fn no_text_panics_the_cursor(text in ".{0,40}") {
+            let _ = text.parse::<Cursor>();
+        }
+    }
+}

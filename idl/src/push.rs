@@ -1,0 +1,157 @@
+//! push: what every viewer sees now.
+
+use serde::{Deserialize, Serialize};
+
+use crate::event::{EventType, RoomState};
+use crate::{DeviceId, Refusal, RoomId, UserId};
+
+/// The contract of the push service.
+#[tarpc::service]
+pub trait Push {
+    /// Offers publications to a room's viewers, in this order. The answer comes when each
+    /// was appended to the feed or sampled out. A source that was appended before is not
+    /// appended again.
+    async fn publish(request: Publish) -> Result<Published, Refusal>;
+    /// Keeps a room's state for viewers who come later, without an event. A version that is
+    /// not higher than the kept one changes nothing.
+    async fn retain(request: Retain) -> Result<Retained, Refusal>;
+    /// Open connections of rooms, as of the last two seconds.
+    async fn viewers(request: ViewersOf) -> Result<Viewers, Refusal>;
+    /// Appends to the reserved feed of revocations. Idempotent.
+    async fn revoke(request: Revoke) -> Result<Revoked, Refusal>;
+    /// Reads the reserved feed of revocations from a position on; waits up to `wait_ms` for
+    /// something new.
+    async fn revocations(request: FollowRevocations) -> Result<RevocationPage, Refusal>;
+}
+
+/// At most so many publications travel in one [`Publish`].
+pub const MAX_PUBLICATIONS: usize = 500;
+
+/// See [`Push::publish`].
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Publish {
+    /// Whose viewers.
+    pub room: RoomId,
+    /// What, at most [`MAX_PUBLICATIONS`].
+    pub publications: Vec<Publication>,
+}
+
+/// Something for a room's viewers.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Publication {
+    /// Stable id of what happened (`danmaku:17`): the same source is appended once.
+    pub source: String,
+    /// The event's type.
+    pub event: EventType,
+    /// The payload, one line of JSON.
+    pub data: String,
+    /// Whether it may be sampled out.
+    pub lane: Lane,
+    /// Who said it; ordinary danmaku share the tokens fairly by sender.
+    #[serde(default)]
+    pub sender: Option<UserId>,
+    /// Sources whose events are blanked out for everybody who reads them from now on.
+    #[serde(default)]
+    pub tombstones: Vec<String>,
+    /// The room's state after this, kept for viewers who come later.
+    #[serde(default)]
+    pub state: Option<RoomState>,
+}
+
+/// The two lanes of the flow limiter.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Lane {
+    /// Always passes, in order.
+    Guaranteed,
+    /// Passes while the room has tokens.
+    #[serde(other)]
+    Ordinary,
+}
+
+/// See [`Push::publish`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Published {
+    /// What became of each publication, in order.
+    pub outcomes: Vec<Outcome>,
+}
+
+/// What became of a publication.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    /// It is in the feed, now or since an earlier try.
+    Appended,
+    /// The room had no token for it.
+    Suppressed,
+    /// An answer of a newer peer.
+    #[serde(other)]
+    Unknown,
+}
+
+/// See [`Push::retain`].
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Retain {
+    /// The states, at most 500.
+    pub states: Vec<RoomState>,
+}
+
+/// See [`Push::retain`].
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct Retained {}
+
+/// See [`Push::viewers`].
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct ViewersOf {
+    /// Which rooms, at most 1,000.
+    pub rooms: Vec<RoomId>,
+}
+
+/// See [`Push::viewers`].
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Viewers {
+    /// For each room that was asked for, in that order.
+    pub connections: Vec<u64>,
+}
+
+/// A log-in that must not be accepted any more.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Revocation {
+    /// Stable id: the same one is appended once.
+    pub source: String,
+    /// The account.
+    pub user: UserId,
+    /// The log-in.
+    pub device: DeviceId,
+    /// By then its last access token has expired, and this may be forgotten (ms since 1970).
+    pub until_ms: i64,
+}
+
+/// See [`Push::revoke`].
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Revoke {
+    /// What to append, at most [`MAX_PUBLICATIONS`].
+    pub revocations: Vec<Revocation>,
+}
+
+/// See [`Push::revoke`].
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct Revoked {}
+
+/// See [`Push::revocations`].
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct FollowRevocations {
+    /// The `next` of the page before; `None` reads all that is kept.
+    pub after: Option<String>,
+    /// How long to wait when there is nothing new; shorter than the call's deadline.
+    pub wait_ms: u64,
+}
+
+/// See [`Push::revocations`].
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct RevocationPage {
+    /// In order, at most 1,000.
+    pub revocations: Vec<Revocation>,
+    /// The position after the last of them.
+    pub next: String,
+}
