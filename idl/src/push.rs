@@ -45,6 +45,8 @@ pub struct Publication {
     pub event: EventType,
     /// The payload, one line of JSON.
     pub data: String,
+    /// When it happened (ms since 1970); a reader of a gap finds it in the history by this.
+    pub at_ms: i64,
     /// Whether it may be sampled out.
     pub lane: Lane,
     /// Who said it; ordinary danmaku share the tokens fairly by sender.
