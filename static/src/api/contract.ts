@@ -1,0 +1,173 @@
+/** The shapes of the REST objects and stream events, as `idl` defines them. */
+
+export type Mode = 'scroll' | 'top' | 'bottom' | 'reverse'
+export type Size = 'small' | 'standard' | 'large'
+export type RoomRole = 'owner' | 'admin' | 'viewer'
+
+export interface Account {
+  id: string
+  name: string
+  role: 'site_admin' | 'member'
+  bio: string
+  created_at: string
+}
+
+export type Profile = Omit<Account, 'role'>
+
+export interface LoggedIn {
+  account: Account
+  device_id: string
+  access_expires_at: string
+  refresh_expires_at: string
+}
+
+export interface Device {
+  id: string
+  name: string
+  current: boolean
+  created_at: string
+  used_at: string
+}
+
+export interface Person {
+  id: string
+  name: string
+}
+
+export interface Sender extends Person {
+  role: RoomRole
+}
+
+export interface LiveSession {
+  id: string
+  opened_at_ms: number
+}
+
+export interface RoomRules {
+  slow_mode_s: number
+  mute_all: boolean
+  guests: boolean
+}
+
+/** What the stream says of a room. */
+export interface RoomState {
+  id: string
+  version: number
+  title: string
+  owner: Person
+  cover_url: string | null
+  session: LiveSession | null
+  rules: RoomRules
+}
+
+export interface Room extends Omit<RoomState, 'version'> {
+  description: string
+  category: string
+  viewers: number
+  created_at: string
+}
+
+export interface Session {
+  id: string
+  room_id: string
+  title: string
+  opened_at: string
+  closed_at: string | null
+  peak_viewers: number
+}
+
+export interface MutedUser {
+  user: Person
+  until: string | null
+  session_only: boolean
+  created_at: string
+}
+
+export type MuteSpan = 'session' | 'forever' | { hours: number }
+
+export interface DanmakuBody {
+  text: string
+  mode: Mode
+  color: string
+  size: Size
+}
+
+/** A danmaku as the stream carries it; the page keeps all of them in this form. */
+export interface DanmakuEvent extends DanmakuBody {
+  id: string
+  session_id: string
+  sender: Sender
+  sent_at_ms: number
+}
+
+/** A danmaku as REST answers it. */
+export interface Danmaku extends DanmakuBody {
+  id: string
+  room_id: string
+  session_id: string
+  sender: Sender
+  sent_at: string
+  offset_ms: number
+}
+
+export interface History {
+  items: Danmaku[]
+  before_cursor: string | null
+  after_cursor: string | null
+}
+
+export interface Page<T> {
+  items: T[]
+  next_cursor: string | null
+}
+
+export interface RoomEvent {
+  change: 'created' | 'opened' | 'closed' | 'edited' | 'rules' | 'unknown'
+  room: RoomState
+}
+
+export interface ModerationEvent {
+  deleted: string[]
+  muted: { user_id: string; muted: boolean; until_ms: number | null } | null
+}
+
+export interface SuppressedEvent {
+  accepted: number
+  shown: number
+  folded: number
+  suppressed: number
+}
+
+export interface WelcomeEvent {
+  server_time_ms: number
+  resumed: boolean
+  lease_ms: number
+  user_id: string | null
+}
+
+export interface HelloEvent {
+  room: RoomState
+  viewers: number
+  totals: SuppressedEvent
+  danmaku: DanmakuEvent[]
+}
+
+export interface ViewersEvent {
+  connections: number
+}
+
+export interface GapEvent {
+  n: number | null
+  from: string | null
+  to: string | null
+  retry_after_ms: number
+}
+
+export interface ByeEvent {
+  reason: 'draining' | 'lease' | 'revoked' | 'guests_out' | 'complete'
+  reconnect_in_ms: number | null
+}
+
+export function asEvent({ sent_at, id, session_id, sender, text, mode, color, size }: Danmaku): DanmakuEvent {
+  return { id, session_id, sender, text, mode, color, size, sent_at_ms: Date.parse(sent_at) }
+}

@@ -1,0 +1,88 @@
+/** How this visitor wants flying lines drawn. */
+import { reactive, watch } from 'vue'
+import type { DanmakuBody } from '../api/contract'
+import { WHITE, safeColor } from './palette'
+
+export interface Display {
+  shown: boolean
+  /** Per cent of the stage's height. */
+  area: 25 | 50 | 75 | 100
+  opacity: number
+  speed: number
+  size: number
+  hideScroll: boolean
+  hideTop: boolean
+  hideBottom: boolean
+  hideColoured: boolean
+  keepBottom: boolean
+}
+
+const KEY = 'goligoli.display'
+
+export const defaultDisplay: Readonly<Display> = {
+  // Who asks for less motion reads the chat instead, until they switch this on.
+  shown: !window.matchMedia('(prefers-reduced-motion: reduce)').matches,
+  area: 75,
+  opacity: 0.95,
+  speed: 1,
+  size: 1,
+  hideScroll: false,
+  hideTop: false,
+  hideBottom: false,
+  hideColoured: false,
+  keepBottom: true,
+}
+
+let kept: Display | null = null
+
+/** The settings of this browser; every caller shares them. */
+export function keptDisplay(): Display {
+  if (kept) return kept
+  const display = reactive(sound(stored()))
+  watch(display, (now) => localStorage.setItem(KEY, JSON.stringify(now)))
+  kept = display
+  return display
+}
+
+/** The settings in the overlay's address: `?area=100&opacity=1&speed=1.2&size=1.5`. */
+export function displayOf(query: URLSearchParams): Display {
+  const numbers: Partial<Display> = {}
+  for (const name of ['area', 'opacity', 'speed', 'size'] as const) {
+    if (query.has(name)) Object.assign(numbers, { [name]: Number(query.get(name)) })
+  }
+  return sound({ ...defaultDisplay, shown: true, area: 100, opacity: 1, keepBottom: false, ...numbers })
+}
+
+export function isHidden(danmaku: DanmakuBody, display: Display): boolean {
+  if (display.hideColoured && safeColor(danmaku.color) !== WHITE) return true
+  switch (danmaku.mode) {
+    case 'top': return display.hideTop
+    case 'bottom': return display.hideBottom
+    default: return display.hideScroll
+  }
+}
+
+function stored(): Partial<Display> {
+  try {
+    return JSON.parse(localStorage.getItem(KEY) ?? '{}') as Partial<Display>
+  } catch {
+    return {}
+  }
+}
+
+/** Whatever was stored or typed becomes something that can be drawn. */
+function sound(said: Partial<Display>): Display {
+  const display = { ...defaultDisplay }
+  for (const name of Object.keys(defaultDisplay) as (keyof Display)[]) {
+    if (typeof said[name] === typeof defaultDisplay[name]) Object.assign(display, { [name]: said[name] })
+  }
+  display.area = ([25, 50, 75, 100] as const).find((area) => area === display.area) ?? defaultDisplay.area
+  display.opacity = within(display.opacity, 0.1, 1)
+  display.speed = within(display.speed, 0.4, 1.6)
+  display.size = within(display.size, 0.4, 1.6)
+  return display
+}
+
+function within(n: number, least: number, most: number): number {
+  return Number.isFinite(n) ? Math.min(most, Math.max(least, n)) : 1
+}

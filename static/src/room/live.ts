@@ -1,0 +1,229 @@
+/** A room as it is lived: its stream, its chat, who the visitor is in it. One per open page. */
+import { computed, onScopeDispose, ref, watch } from 'vue'
+import { account, accountSettled, dropSignIn, renew } from '../account/account'
+import { Problem, call } from '../api/call'
+import {
+  type Danmaku, type DanmakuBody, type DanmakuEvent, type History, type Person, type Room, type RoomState, type RoomRules, type Session, asEvent,
+} from '../api/contract'
+import { serverNow, setServerTime } from '../shell/clock'
+import { ChatLog, type GapLine } from './chatLog'
+import { FlowLoss } from './flowLoss'
+import { RoomStream, type StreamHandlers } from './stream'
+
+/** Older lines are caught up in the list only; a thousand at once would be no danmaku but a wall. */
+const FRESH_MS = 5_000
+const HISTORY_PAGE = 100
+/** The most pages read to find what is older, or what was missed. */
+const MOST_PAGES = 10
+
+export interface Flyer {
+  fly(danmaku: DanmakuEvent, own: boolean): void
+  hide(ids: string[]): void
+}
+
+export type LiveRoom = ReturnType<typeof useLiveRoom>
+
+export function useLiveRoom(id: string) {
+  const room = ref<Room | null>(null)
+  const trouble = ref<'gone' | 'guests-out' | 'revoked' | null>(null)
+  const viewers = ref<number | null>(null)
+  const endedAfterMs = ref<number | null>(null)
+  const admins = ref<Person[]>([])
+  /** Until when the visitor is muted here; Infinity for good. */
+  const mutedUntil = ref<number | null>(null)
+  const log = new ChatLog()
+  const loss = new FlowLoss()
+  const flyers = new Set<Flyer>()
+  let version = 0
+
+  const role = computed(() => {
+    const me = account.value
+    if (!me || !room.value) return 'guest'
+    if (me.id === room.value.owner.id) return 'owner'
+    if (me.role === 'site_admin' || admins.value.some((admin) => admin.id === me.id)) return 'admin'
+    return 'viewer'
+  })
+  const moderates = computed(() => role.value === 'owner' || role.value === 'admin')
+
+  const isOwn = (danmaku: DanmakuEvent) => danmaku.sender.id === account.value?.id
+
+  function receive(danmaku: DanmakuEvent, fresh: boolean): void {
+    if (!log.add(danmaku)) return
+    if (fresh) for (const flyer of flyers) flyer.fly(danmaku, isOwn(danmaku))
+  }
+
+  /** The stream's state of the room; what it does not carry stays. */
+  function adopt(state: RoomState): void {
+    if (!room.value || state.version < version) return
+    version = state.version
+    const before = room.value.session
+    if (before && !state.session) endedAfterMs.value = serverNow() - before.opened_at_ms
+    const { version: _, ...known } = state
+    room.value = { ...room.value, ...known }
+  }
+
+  const handlers: StreamHandlers = {
+    welcome: ({ server_time_ms, user_id }) => {
+      setServerTime(server_time_ms)
+      // The log-in had expired when the stream was opened: renew it and come in by name.
+      if (account.value && user_id === null) void renew().then((renewed) => renewed && stream.connect(), () => {})
+    },
+    hello: (hello) => {
+      adopt(hello.room)
+      viewers.value = hello.viewers
+      loss.take(hello.totals, Date.now())
+      log.addLatest(hello.danmaku)
+      log.publish()
+    },
+    danmaku: (danmaku) => receive(danmaku, serverNow() - danmaku.sent_at_ms < FRESH_MS),
+    room: ({ change, room: state }) => {
+      adopt(state)
+      if (change === 'opened' || change === 'closed') log.note({ what: change })
+      if (change === 'opened') {
+        endedAfterMs.value = null
+        mutedUntil.value = null
+      }
+      if (change === 'rules') log.note({ what: 'rules', rules: state.rules })
+      if (change === 'edited') void readRoom()
+    },
+    viewers: ({ connections }) => (viewers.value = connections),
+    moderation: ({ deleted, muted }) => {
+      takeAway(deleted)
+      if (!muted) return
+      if (muted.user_id === account.value?.id) mutedUntil.value = muted.muted ? (muted.until_ms ?? Infinity) : null
+      const name = log.nameOf(muted.user_id)
+      if (name) log.note({ what: muted.muted ? 'muted' : 'unmuted', name })
+    },
+    suppressed: (totals) => loss.take(totals, Date.now()),
+    gap: (gap) => log.gap(gap, Date.now()),
+    bye: ({ reason }) => {
+      if (reason === 'revoked') {
+        trouble.value = 'revoked'
+        dropSignIn()
+      }
+      if (reason === 'guests_out') trouble.value = 'guests-out'
+    },
+    refused: async () => {
+      if (account.value) await renew().catch(() => {})
+    },
+  }
+  const stream = new RoomStream(id, handlers)
+
+  function takeAway(ids: string[]): void {
+    if (ids.length === 0) return
+    log.remove(ids)
+    for (const flyer of flyers) flyer.hide(ids)
+  }
+
+  async function readRoom(): Promise<void> {
+    try {
+      room.value = await call<Room>('GET', `/rooms/${id}`)
+      viewers.value ??= room.value.viewers
+    } catch (problem) {
+      if (problem instanceof Problem && problem.code === 'no-such-room') trouble.value = 'gone'
+      else throw problem
+    }
+  }
+
+  async function readAdmins(): Promise<void> {
+    const read = account.value ? await call<{ items: Person[] }>('GET', `/rooms/${id}/admins`).catch(() => null) : null
+    admins.value = read?.items ?? []
+  }
+
+  /** Comes in, again whenever somebody signs in or out: the stream is opened for an account. */
+  async function enter(): Promise<void> {
+    if (trouble.value !== 'gone') trouble.value = null
+    mutedUntil.value = null
+    await Promise.all([readUntilAnswered(), readAdmins()])
+    if (trouble.value === 'gone' || left) return
+    if (!account.value && room.value && !room.value.rules.guests) {
+      trouble.value = 'guests-out'
+      return stream.leave()
+    }
+    stream.connect()
+  }
+
+  async function readUntilAnswered(): Promise<void> {
+    for (let wait = 1000; !left; wait = Math.min(wait * 2, 30_000)) {
+      try {
+        return await readRoom()
+      } catch {
+        stream.state.value = 'reconnecting'
+        await new Promise((go) => setTimeout(go, wait * (0.5 + Math.random())))
+      }
+    }
+  }
+
+  async function send(body: DanmakuBody, idempotencyKey: string): Promise<void> {
+    const sent = await call<Danmaku>('POST', `/rooms/${id}/danmaku`, { body, idempotencyKey })
+    receive(asEvent(sent), true)
+    log.publish()
+  }
+
+  async function remove(danmaku: DanmakuEvent): Promise<void> {
+    await call('DELETE', `/rooms/${id}/danmaku/${danmaku.id}`)
+    takeAway([danmaku.id])
+  }
+
+  /** True if there were older lines. */
+  async function loadOlder(): Promise<boolean> {
+    for (let page = 0; page < MOST_PAGES && log.olderCursor !== null; page++) {
+      const query = { before: log.olderCursor, limit: HISTORY_PAGE }
+      const history = await call<History>('GET', `/rooms/${id}/danmaku`, { query })
+      const added = log.addOlder(history.items.map(asEvent))
+      log.olderCursor = history.before_cursor
+      if (added > 0) return true
+    }
+    return false
+  }
+
+  async function loadGap(line: GapLine): Promise<void> {
+    const found: DanmakuEvent[] = []
+    let after = line.gap.from
+    for (let page = 0; page < MOST_PAGES; page++) {
+      const query = after === null ? { before: line.gap.to, limit: 200 } : { after, limit: 200 }
+      const history = await call<History>('GET', `/rooms/${id}/danmaku`, { query })
+      const items = history.items.map(asEvent)
+      // Where the list goes on again, what was missed is complete. (The first one read may be known.)
+      const known = items.findIndex((one, at) => at + page > 0 && log.knows(one.id))
+      found.push(...(known < 0 ? items : items.slice(0, known)))
+      const atEnd = items.length < 200 || history.after_cursor === line.gap.to
+      if (known >= 0 || after === null || atEnd || history.after_cursor === null) break
+      after = history.after_cursor
+    }
+    log.fillGap(line.key, found)
+  }
+
+  async function readSessions(): Promise<Session[]> {
+    return (await call<{ items: Session[] }>('GET', `/rooms/${id}/sessions`, { query: { limit: 6 } })).items
+  }
+
+  let left = false
+  watch([() => account.value?.id, accountSettled], () => accountSettled.value && void enter(), { immediate: true })
+  onScopeDispose(() => {
+    left = true
+    stream.destroy()
+  })
+
+  return {
+    id, room, trouble, viewers, endedAfterMs, admins, mutedUntil, log, role, moderates, connection: stream.state,
+    suppressedAt: (now: number) => loss.lastMinute(now),
+    isOwn, send, remove, loadOlder, loadGap, readAdmins, readRoom, readSessions,
+    reconnect: () => stream.connect(),
+    /** Rules and text that the owner changed show before the stream tells everybody. */
+    changed: (now: Room) => (room.value = now),
+    /** Lets a layer show what flies; returns how to stop it. */
+    addFlyer: (flyer: Flyer) => {
+      flyers.add(flyer)
+      return () => flyers.delete(flyer)
+    },
+  }
+}
+
+export function rulesText(rules: RoomRules, words: { rulesFree: string; rulesSlow: (s: number) => string; rulesMuteAll: string; rulesGuestsOut: string }): string {
+  const said = [
+    rules.mute_all ? words.rulesMuteAll : rules.slow_mode_s > 0 ? words.rulesSlow(rules.slow_mode_s) : words.rulesFree,
+    rules.guests ? '' : words.rulesGuestsOut,
+  ]
+  return said.filter(Boolean).join(' · ')
+}
