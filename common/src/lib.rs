@@ -7,7 +7,7 @@
 //! | [`data_dir`] | the data folder: its lock, its free space |
 //! | [`db`], [`ids`], [`outbox`] | a service's own database, its ids, its outgoing facts |
 //! | [`objects`] | blobs by key |
-//! | [`token`], [`revocation`] | signed access tokens, and which of them are void |
+//! | [`token`], [`revocation`], [`keys`] | signed access tokens, which of them are void, and what signs |
 //! | [`rpc`], [`failure`] | calls between services, and how they fail |
 //! | [`http`] | problems, credentials and headers at the HTTP edge |
 //! | [`lifecycle`], [`health`], [`telemetry`] | start, stop, readiness, logs, metrics |
@@ -21,6 +21,7 @@ pub mod failure;
 pub mod health;
 pub mod http;
 pub mod ids;
+pub mod keys;
 pub mod lifecycle;
 pub mod objects;
 pub mod outbox;

@@ -1,8 +1,6 @@
 //! Access tokens: JWTs in the shape of RFC 9068, signed with Ed25519. `user` signs; every
 //! service verifies for itself with the public key.
 
-use std::io::Write as _;
-use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,8 +14,8 @@ use moka::sync::Cache;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
-use crate::Clock;
 use crate::revocation::Revocations;
+use crate::{Clock, keys};
 
 /// RFC 9068: tells an access token from any other JWT.
 const TOKEN_TYPE: &str = "at+jwt";
@@ -36,6 +34,15 @@ struct Claims {
     iat: i64,
     exp: i64,
     jti: String,
+}
+
+/// When a token was made, and what tells it from the account's other tokens.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Issue {
+    /// When its lifetime began.
+    pub at: Timestamp,
+    /// Its own id, never used for another token.
+    pub id: String,
 }
 
 /// The private key. Debug does not show it.
@@ -59,11 +66,11 @@ impl Signer {
     /// # Errors
     /// The file can't be read or written, or is no Ed25519 key.
     pub fn load_or_create(data_dir: &Path, clock: Clock) -> anyhow::Result<Self> {
-        let file = data_dir.join("keys").join("access-token.pk8");
+        let file = keys::file_of(data_dir, "access-token.pk8");
         if !file.exists() {
             let pk8 = Ed25519KeyPair::generate_pkcs8(&aws_lc_rs::rand::SystemRandom::new())
                 .map_err(|_| anyhow::anyhow!("the system gave no randomness for a key"))?;
-            write_private(&file, pk8.as_ref()).with_context(|| format!("writing {}", file.display()))?;
+            keys::write_private(&file, pk8.as_ref()).with_context(|| format!("writing {}", file.display()))?;
         }
         let pk8 = std::fs::read(&file).with_context(|| format!("reading {}", file.display()))?;
         let pair = Ed25519KeyPair::from_pkcs8(&pk8)
@@ -85,8 +92,24 @@ impl Signer {
         device: DeviceId,
         lifetime: Duration,
     ) -> anyhow::Result<(String, Timestamp)> {
-        let now = self.clock.now();
-        let exp = (now.0 + i64::try_from(lifetime.as_millis())?) / 1_000;
+        let issue = Issue { at: self.clock.now(), id: format!("{:016x}", rand::random::<u64>()) };
+        self.sign_issue(issue, user, name, role, device, lifetime)
+    }
+
+    /// Signs the token of that issue; the same arguments give the same token again.
+    ///
+    /// # Errors
+    /// The cryptographic library failed.
+    pub fn sign_issue(
+        &self,
+        issue: Issue,
+        user: UserId,
+        name: &str,
+        role: SiteRole,
+        device: DeviceId,
+        lifetime: Duration,
+    ) -> anyhow::Result<(String, Timestamp)> {
+        let exp = (issue.at.0 + i64::try_from(lifetime.as_millis())?) / 1_000;
         let claims = Claims {
             iss: ISSUER.to_owned(),
             aud: ISSUER.to_owned(),
@@ -94,9 +117,9 @@ impl Signer {
             name: name.to_owned(),
             role,
             sid: device.to_string(),
-            iat: now.0 / 1_000,
+            iat: issue.at.0 / 1_000,
             exp,
-            jti: format!("{:016x}", rand::random::<u64>()),
+            jti: issue.id,
         };
         let header = Header {
             typ: Some(TOKEN_TYPE.to_owned()),
@@ -118,18 +141,6 @@ impl Signer {
             verified: Cache::new(VERIFIED),
         }
     }
-}
-
-fn write_private(file: &Path, bytes: &[u8]) -> std::io::Result<()> {
-    if let Some(folder) = file.parent() {
-        std::fs::create_dir_all(folder)?;
-    }
-    // Whole or not at all: a crash must not leave half a key behind.
-    let draft = file.with_extension("draft");
-    let mut out = std::fs::File::options().write(true).create(true).truncate(true).mode(0o600).open(&draft)?;
-    out.write_all(bytes)?;
-    out.sync_all()?;
-    std::fs::rename(draft, file)
 }
 
 /// Verifies access tokens. Clones share what was verified.

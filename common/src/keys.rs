@@ -1,0 +1,77 @@
+//! Secret keys in the data folder: made at the first start, readable by its owner only.
+
+use std::io::Write as _;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+
+/// A symmetric key. Debug does not show it.
+#[derive(Clone, PartialEq, Eq)]
+pub struct SecretKey([u8; 32]);
+
+impl std::fmt::Debug for SecretKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("***")
+    }
+}
+
+impl SecretKey {
+    /// Reads the key of that name, or makes it (at the first start).
+    ///
+    /// # Errors
+    /// The file can't be read or written, or is not 32 bytes long.
+    pub fn load_or_create(data_dir: &Path, name: &str) -> anyhow::Result<Self> {
+        let file = file_of(data_dir, name);
+        if !file.exists() {
+            let mut fresh = [0; 32];
+            aws_lc_rs::rand::fill(&mut fresh)
+                .map_err(|_| anyhow::anyhow!("the system gave no randomness for a key"))?;
+            write_private(&file, &fresh).with_context(|| format!("writing {}", file.display()))?;
+        }
+        let bytes = std::fs::read(&file).with_context(|| format!("reading {}", file.display()))?;
+        let key = bytes.try_into().map_err(|_| anyhow::anyhow!("{} is not a key of 32 bytes", file.display()))?;
+        Ok(Self(key))
+    }
+
+    /// The key's bytes.
+    #[must_use]
+    pub const fn bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+}
+
+/// Where a key lies.
+pub(crate) fn file_of(data_dir: &Path, name: &str) -> PathBuf {
+    data_dir.join("keys").join(name)
+}
+
+pub(crate) fn write_private(file: &Path, bytes: &[u8]) -> std::io::Result<()> {
+    if let Some(folder) = file.parent() {
+        std::fs::create_dir_all(folder)?;
+    }
+    // Whole or not at all: a crash must not leave half a key behind.
+    let draft = file.with_extension("draft");
+    let mut out = std::fs::File::options().write(true).create(true).truncate(true).mode(0o600).open(&draft)?;
+    out.write_all(bytes)?;
+    out.sync_all()?;
+    std::fs::rename(draft, file)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_is_kept_private_and_its_own() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let dir = tempfile::tempdir().unwrap();
+        let first = SecretKey::load_or_create(dir.path(), "a.key").unwrap();
+        assert_eq!(first, SecretKey::load_or_create(dir.path(), "a.key").unwrap());
+        assert_ne!(first, SecretKey::load_or_create(dir.path(), "b.key").unwrap());
+        let mode = std::fs::metadata(file_of(dir.path(), "a.key")).unwrap().permissions().mode();
+        assert_eq!(mode & 0o077, 0);
+        std::fs::write(file_of(dir.path(), "a.key"), "short").unwrap();
+        assert!(SecretKey::load_or_create(dir.path(), "a.key").is_err());
+    }
+}
