@@ -2,7 +2,7 @@
 
 use axum::Json;
 use axum::response::{IntoResponse, Response};
-use http::{HeaderValue, StatusCode, header};
+use http::{HeaderName, HeaderValue, StatusCode, header};
 use idl::{Code, Kind, Refusal, Timestamp};
 use serde::Serialize;
 
@@ -11,6 +11,7 @@ use serde::Serialize;
 pub struct Problem {
     refusal: Refusal,
     status: StatusCode,
+    headers: Vec<(HeaderName, HeaderValue)>,
 }
 
 /// The body.
@@ -56,7 +57,7 @@ const fn status(kind: Kind) -> StatusCode {
 
 impl From<Refusal> for Problem {
     fn from(refusal: Refusal) -> Self {
-        Self { status: status(refusal.kind()), refusal }
+        Self { status: status(refusal.kind()), refusal, headers: Vec::new() }
     }
 }
 
@@ -65,11 +66,24 @@ impl Problem {
     pub fn new(code: Code, detail: impl Into<String>) -> Self {
         Refusal::new(code, detail).into()
     }
+
+    /// The same with one more header in its answer.
+    #[must_use]
+    pub fn header(mut self, name: HeaderName, value: HeaderValue) -> Self {
+        self.headers.push((name, value));
+        self
+    }
+
+    /// Why.
+    #[must_use]
+    pub const fn code(&self) -> Code {
+        self.refusal.code
+    }
 }
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        let Self { refusal, status } = self;
+        let Self { refusal, status, headers: more } = self;
         let code = refusal.code;
         let body = Body {
             r#type: format!("/problems/{}", code.slug()),
@@ -91,6 +105,9 @@ impl IntoResponse for Problem {
         }
         if status == StatusCode::UNAUTHORIZED {
             headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        for (name, value) in more {
+            headers.append(name, value);
         }
         response
     }

@@ -1,1 +1,118 @@
-//! x
+//! Owns: what every viewer sees now: room feeds, retained room state, the flow limiter,
+//! viewer counts, and the reserved feed of revocations.
+//! Calls: nobody.
+//! Emits: `text/event-stream` to viewers.
+//!
+//! The way of a publication: [`rpc`] → [`room`] (gathers, asks the [`limiter`], writes the
+//! [`log`]) → [`feed`] (frames, encoded once) → [`stream`] (one per viewer, a cursor).
+
+mod feed;
+mod frame;
+mod hello;
+mod limiter;
+mod log;
+mod revocation_feed;
+mod room;
+mod rooms;
+mod rpc;
+mod sse;
+mod stream;
+
+use std::num::NonZeroU32;
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use axum::Router;
+use common::Platform;
+use idl::push::{Push as _, PushClient};
+use serde::{Deserialize, Serialize};
+use tarpc::server::Channel as _;
+
+use crate::feed::Retention;
+use crate::revocation_feed::RevocationFeed;
+use crate::rooms::Rooms;
+
+/// Settings of push.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Settings {
+    /// Where feeds are kept: `log:` is append-only files in the data folder.
+    pub feeds: String,
+    /// Ordinary danmaku that a room's viewers see a second.
+    pub rate_per_s: NonZeroU32,
+    /// Ordinary danmaku that they see at once.
+    pub burst: NonZeroU32,
+    /// Events that come within this time leave in one write; 0 gathers nothing.
+    pub tick_ms: u64,
+    /// A room keeps at most so many events for those who come back…
+    pub keep_events: usize,
+    /// …at most so old…
+    pub keep_ms: u32,
+    /// …and at most so many bytes.
+    pub keep_bytes: usize,
+    /// A stream's position is sent at least this often.
+    pub heartbeat_ms: u64,
+    /// A stream ends by itself after at least this time…
+    pub lease_min_ms: u64,
+    /// …and at most this time.
+    pub lease_max_ms: u64,
+    /// Clients that are sent away come back spread over this time.
+    pub reconnect_spread_ms: u64,
+    /// When the process stops, streams end spread over this time.
+    pub drain_ms: u64,
+    /// Streams that one process holds; more are asked to come back later.
+    pub max_streams: u64,
+}
+
+impl Settings {
+    fn retention(&self) -> Retention {
+        Retention { events: self.keep_events, age_ms: i64::from(self.keep_ms), bytes: self.keep_bytes }
+    }
+}
+
+/// The push service of one process. Clones are the same one.
+#[derive(Debug, Clone)]
+pub struct Push {
+    settings: Arc<Settings>,
+    platform: Platform,
+    rooms: Rooms,
+    revocations: Arc<RevocationFeed>,
+}
+
+impl Push {
+    /// Opens the feeds and begins keeping house.
+    ///
+    /// # Errors
+    /// A setting makes no sense, or the data folder can't be used.
+    pub fn start(settings: Settings, platform: &Platform) -> anyhow::Result<Self> {
+        anyhow::ensure!(
+            settings.feeds == "log:",
+            "push.feeds is {:?}, but this build knows only \"log:\"",
+            settings.feeds
+        );
+        anyhow::ensure!(settings.lease_min_ms <= settings.lease_max_ms, "push.lease_min_ms is above push.lease_max_ms");
+        anyhow::ensure!(settings.heartbeat_ms > 0, "push.heartbeat_ms is 0");
+        let folder = platform.data_dir.join("feeds");
+        std::fs::create_dir_all(&folder).with_context(|| format!("making {}", folder.display()))?;
+        let revocations = RevocationFeed::open(&folder, platform.clock.clone())?;
+        let rooms = Rooms::new(folder, settings.clone(), platform.clock.clone(), platform.lifecycle.clone());
+        platform.lifecycle.spawn("push.keep_house", rooms.clone().keep_house());
+        Ok(Self { settings: Arc::new(settings), platform: platform.clone(), rooms, revocations: Arc::new(revocations) })
+    }
+
+    /// What viewers connect to.
+    pub fn router(&self) -> Router {
+        sse::router(self.clone())
+    }
+
+    /// A client of this service, through the in-process channel.
+    #[must_use]
+    pub fn serve_in_process(&self) -> PushClient {
+        let service = self.clone();
+        common::rpc::in_process(&self.platform.lifecycle, |far| far.execute(service.serve())).into()
+    }
+
+    fn streams_open(&self) -> u64 {
+        self.rooms.streams_open()
+    }
+}

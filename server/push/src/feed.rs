@@ -1,0 +1,376 @@
+//! A room's feed: the events that a viewer can still get, in order, and where the room
+//! stands. A plain value without I/O; [`crate::room`] writes it to the log and guards it.
+//!
+//! Bounded by events, age and bytes; when full the oldest go, and who missed them is told
+//! exactly how many ([`Resume::Missed`]), never silently skipped.
+
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::sync::Arc;
+
+use bytes::{Bytes, BytesMut};
+use idl::event::{EventType, RoomState, SuppressedEvent};
+use idl::message::Cursor;
+use serde::{Deserialize, Serialize};
+
+use crate::frame::{self, Position};
+
+/// How much a feed keeps.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Retention {
+    pub(crate) events: usize,
+    pub(crate) age_ms: i64,
+    pub(crate) bytes: usize,
+}
+
+/// Marks of (number, time) that outlive their events, so that a gap can say since when.
+/// Full: every other one goes, so they get coarser with age.
+const MAX_MARKS: usize = 512;
+const EVENTS_PER_MARK: u64 = 64;
+/// Sources that were deleted before they came. Full: they are forgotten, all at once;
+/// the history is right all the same.
+const MAX_DELETED_AHEAD: usize = 10_000;
+
+/// An event as the log keeps it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Event {
+    /// Stable id of what happened.
+    pub(crate) source: String,
+    pub(crate) event: EventType,
+    /// One line of JSON; empty for an event that was deleted.
+    pub(crate) data: String,
+    /// When it happened.
+    pub(crate) at_ms: i64,
+    /// When it was appended.
+    pub(crate) appended_ms: i64,
+}
+
+/// What the log keeps of a feed. A file is a head and what came after it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Record {
+    Head(Head),
+    Change(Change),
+}
+
+/// Where a feed stood when its file was begun; the events that it kept follow as changes.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Head {
+    pub(crate) epoch: u64,
+    /// The number of the first event that follows.
+    pub(crate) first: u64,
+    pub(crate) totals: SuppressedEvent,
+    pub(crate) state: Option<RoomState>,
+    pub(crate) marks: Vec<(u64, i64)>,
+}
+
+/// What one write added: all of it or nothing.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Change {
+    pub(crate) events: Vec<Event>,
+    /// Sources to blank out.
+    pub(crate) tombstones: Vec<String>,
+    pub(crate) state: Option<RoomState>,
+    pub(crate) totals: SuppressedEvent,
+}
+
+#[derive(Debug)]
+struct Entry {
+    /// Shared with the neighbours that came in the same change.
+    chunk: Bytes,
+    start: usize,
+    end: usize,
+    /// Where the JSON begins in the chunk; `None` if it was blanked out.
+    data: Option<usize>,
+    event: EventType,
+    source: Box<str>,
+    at_ms: i64,
+    appended_ms: i64,
+}
+
+/// A room's events and state.
+#[derive(Debug)]
+pub(crate) struct Feed {
+    epoch: u64,
+    /// The number of `entries[0]`, or of the next event if there is none.
+    first: u64,
+    entries: VecDeque<Entry>,
+    bytes: usize,
+    sources: HashMap<Box<str>, u64>,
+    deleted_ahead: HashSet<String>,
+    marks: Vec<(u64, i64)>,
+    pub(crate) totals: SuppressedEvent,
+    pub(crate) state: Option<Arc<RoomState>>,
+}
+
+/// What a reader gets next.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Read {
+    /// Nothing new.
+    Nothing,
+    /// These bytes, which end after event `last` and hold so many events.
+    Frames { parts: Vec<Bytes>, last: u64, events: u64 },
+    /// The next event is gone; the first that is left has this number.
+    Missed { first: u64 },
+}
+
+/// Where a client that comes back goes on.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Resume {
+    /// After this number, without loss.
+    At(u64),
+    /// Some events are gone; it goes on after `at`.
+    Missed { n: Option<u64>, at: u64 },
+}
+
+impl Feed {
+    /// An empty feed.
+    pub(crate) fn new(head: Head) -> Self {
+        Self {
+            epoch: head.epoch,
+            first: head.first.max(1),
+            entries: VecDeque::new(),
+            bytes: 0,
+            sources: HashMap::new(),
+            deleted_ahead: HashSet::new(),
+            marks: head.marks,
+            totals: head.totals,
+            state: head.state.map(Arc::new),
+        }
+    }
+
+    /// The number of the latest event; one less than the first ever if there was none.
+    pub(crate) fn last(&self) -> u64 {
+        self.first + self.entries.len() as u64 - 1
+    }
+
+    pub(crate) const fn at(&self, seq: u64) -> Position {
+        Position { epoch: self.epoch, seq }
+    }
+
+    /// Bytes of the frames that are kept.
+    pub(crate) const fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Whether this source is in the feed.
+    pub(crate) fn has(&self, source: &str) -> bool {
+        self.sources.contains_key(source)
+    }
+
+    /// Whether this source was deleted before it came.
+    pub(crate) fn is_deleted_ahead(&self, source: &str) -> bool {
+        self.deleted_ahead.contains(source)
+    }
+
+    /// Takes in what was written to the log, and lets go of what is too old or too much.
+    pub(crate) fn apply(&mut self, change: Change, keep: Retention) {
+        self.totals = change.totals;
+        if let Some(state) = change.state {
+            self.state = Some(Arc::new(state));
+        }
+        let now_ms = change.events.last().map(|event| event.appended_ms);
+        self.append(change.events);
+        for source in change.tombstones {
+            self.blank(source);
+        }
+        if let Some(now_ms) = now_ms {
+            self.trim(keep, now_ms);
+        }
+    }
+
+    fn append(&mut self, events: Vec<Event>) {
+        let first = self.last() + 1;
+        let mut chunk = BytesMut::with_capacity(events.iter().map(|e| e.data.len() + 96).sum());
+        let mut spans = Vec::with_capacity(events.len());
+        for (seq, event) in (first..).zip(&events) {
+            let start = chunk.len();
+            frame::put_id(&mut chunk, self.at(seq));
+            let data = if event.data.is_empty() {
+                chunk.extend_from_slice(b"\n");
+                None
+            } else {
+                frame::put_event(&mut chunk, event.event.name(), &event.data);
+                Some(chunk.len() - event.data.len() - 2)
+            };
+            spans.push((start, chunk.len(), data));
+        }
+        let chunk = chunk.freeze();
+        self.bytes += chunk.len();
+        for ((seq, event), (start, end, data)) in (first..).zip(events).zip(spans) {
+            if seq.is_multiple_of(EVENTS_PER_MARK) {
+                self.mark(seq, event.at_ms);
+            }
+            let source: Box<str> = event.source.into();
+            self.sources.insert(source.clone(), seq);
+            let Event { event, at_ms, appended_ms, .. } = event;
+            self.entries.push_back(Entry { chunk: chunk.clone(), start, end, data, event, source, at_ms, appended_ms });
+        }
+    }
+
+    fn mark(&mut self, seq: u64, at_ms: i64) {
+        if self.marks.len() >= MAX_MARKS {
+            let mut odd = false;
+            self.marks.retain(|_| {
+                odd = !odd;
+                odd
+            });
+        }
+        self.marks.push((seq, at_ms));
+    }
+
+    /// Blanks a deleted event out for everybody who reads it from now on; its number stays.
+    fn blank(&mut self, source: String) {
+        let Some(seq) = self.sources.get(source.as_str()).copied() else {
+            if self.deleted_ahead.len() >= MAX_DELETED_AHEAD {
+                self.deleted_ahead.clear();
+            }
+            self.deleted_ahead.insert(source);
+            return;
+        };
+        let blank = frame::id_only(self.at(seq));
+        let index = usize::try_from(seq - self.first).unwrap_or(usize::MAX);
+        if let Some(entry) = self.entries.get_mut(index).filter(|entry| entry.data.is_some()) {
+            self.bytes = self.bytes + blank.len() - (entry.end - entry.start);
+            (entry.start, entry.end, entry.data) = (0, blank.len(), None);
+            entry.chunk = blank;
+        }
+    }
+
+    fn trim(&mut self, keep: Retention, now_ms: i64) {
+        while let Some(oldest) = self.entries.front() {
+            let too_much = self.entries.len() > keep.events || self.bytes > keep.bytes;
+            if !too_much && now_ms - oldest.appended_ms <= keep.age_ms {
+                break;
+            }
+            if let Some(gone) = self.entries.pop_front() {
+                self.bytes -= gone.end - gone.start;
+                if self.sources.get(&gone.source) == Some(&self.first) {
+                    self.sources.remove(&gone.source);
+                }
+                self.first += 1;
+            }
+        }
+    }
+
+    /// What comes after event `after`: at most `max_events`, and about `max_bytes`.
+    pub(crate) fn read(&self, after: u64, max_events: u64, max_bytes: usize) -> Read {
+        if after + 1 < self.first {
+            return Read::Missed { first: self.first };
+        }
+        let skip = usize::try_from(after + 1 - self.first).unwrap_or(usize::MAX);
+        let mut parts: Vec<Bytes> = Vec::new();
+        let mut run: Option<(&Bytes, usize, usize)> = None;
+        let (mut last, mut bytes) = (after, 0);
+        for entry in self.entries.iter().skip(skip) {
+            if last - after >= max_events || bytes >= max_bytes {
+                break;
+            }
+            run = Some(match run {
+                // Neighbours in one chunk leave as one slice of it.
+                Some((chunk, start, end)) if chunk.as_ptr() == entry.chunk.as_ptr() && end == entry.start => {
+                    (chunk, start, entry.end)
+                }
+                before => {
+                    parts.extend(before.map(|(chunk, start, end)| chunk.slice(start..end)));
+                    (&entry.chunk, entry.start, entry.end)
+                }
+            });
+            bytes += entry.end - entry.start;
+            last += 1;
+        }
+        parts.extend(run.map(|(chunk, start, end)| chunk.slice(start..end)));
+        if last == after { Read::Nothing } else { Read::Frames { parts, last, events: last - after } }
+    }
+
+    /// Where a client goes on that saw everything up to `seen`.
+    pub(crate) fn resume(&self, seen: Position) -> Resume {
+        let at = self.first - 1;
+        if seen.epoch != self.epoch || seen.seq > self.last() {
+            return Resume::Missed { n: None, at };
+        }
+        if seen.seq < at { Resume::Missed { n: Some(at - seen.seq), at } } else { Resume::At(seen.seq) }
+    }
+
+    /// History cursors around what lies between two events, as far as they are known:
+    /// at or before what follows `after`, and after what precedes `before`.
+    pub(crate) fn cursors(&self, after: Option<u64>, before: u64) -> (Option<String>, Option<String>) {
+        let from = after.and_then(|after| self.marks.iter().rev().find(|(seq, _)| *seq <= after));
+        let index = usize::try_from(before.saturating_sub(self.first)).unwrap_or(usize::MAX);
+        // Events of one millisecond may lie on both sides: the range overlaps rather than leaves a hole.
+        let to = self.entries.get(index).map(|entry| Cursor { sent_at_ms: entry.at_ms + 1, id: 0 });
+        (from.map(|(_, ms)| Cursor { sent_at_ms: *ms, id: 0 }.to_string()), to.map(|cursor| cursor.to_string()))
+    }
+
+    /// The latest danmaku that are not deleted, oldest first, as JSON.
+    pub(crate) fn latest_danmaku(&self, most: usize) -> Vec<&str> {
+        let danmaku = self.entries.iter().rev().filter(|entry| entry.event == EventType::Danmaku);
+        let mut latest: Vec<&str> = danmaku.filter_map(Entry::data).take(most).collect();
+        latest.reverse();
+        latest
+    }
+
+    /// The records of a new file that holds this feed.
+    pub(crate) fn records(&self) -> Vec<Record> {
+        const EVENTS_PER_RECORD: usize = 500;
+        let head = Head {
+            epoch: self.epoch,
+            first: self.first,
+            totals: self.totals,
+            state: self.state.as_deref().cloned(),
+            marks: self.marks.clone(),
+        };
+        let events: Vec<Event> = self.entries.iter().map(Entry::event).collect();
+        let changes = events.chunks(EVENTS_PER_RECORD).map(|events| Change {
+            events: events.to_vec(),
+            totals: self.totals,
+            ..Change::default()
+        });
+        let ahead = Change {
+            tombstones: self.deleted_ahead.iter().cloned().collect(),
+            totals: self.totals,
+            ..Change::default()
+        };
+        std::iter::once(Record::Head(head)).chain(changes.chain([ahead]).map(Record::Change)).collect()
+    }
+
+    /// The feed that a file holds. After damage, or without a head, a new epoch begins, and
+    /// only the room's state is taken over.
+    pub(crate) fn from_records(records: Vec<Record>, damaged: bool, new_epoch: u64, keep: Retention) -> Self {
+        let mut feed: Option<Self> = None;
+        for record in records {
+            match (record, &mut feed) {
+                (Record::Head(head), _) => feed = Some(Self::new(head)),
+                (Record::Change(change), Some(feed)) => feed.apply(change, keep),
+                (Record::Change(_), None) => {}
+            }
+        }
+        match feed {
+            Some(feed) if !damaged => feed,
+            before => {
+                let epoch = before.as_ref().map_or(new_epoch, |before| new_epoch.max(before.epoch + 1));
+                let state = before.and_then(|before| before.state.as_deref().cloned());
+                Self::new(Head { epoch, first: 1, state, ..Head::default() })
+            }
+        }
+    }
+}
+
+impl Entry {
+    fn data(&self) -> Option<&str> {
+        let data = self.chunk.get(self.data?..self.end - 2)?;
+        std::str::from_utf8(data).ok()
+    }
+
+    fn event(&self) -> Event {
+        Event {
+            source: self.source.to_string(),
+            event: self.event,
+            data: self.data().unwrap_or_default().to_owned(),
+            at_ms: self.at_ms,
+            appended_ms: self.appended_ms,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

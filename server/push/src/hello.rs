@@ -1,0 +1,60 @@
+//! `hello`: where a room stands, for viewers who come without a position. Encoded at most
+//! once a second and shared, so that a storm of joins costs one encoding.
+
+use std::sync::PoisonError;
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use tokio::time::Instant;
+
+use crate::frame::{self, Position};
+use crate::room::Room;
+
+const FRESH_FOR: Duration = Duration::from_secs(1);
+const LATEST_DANMAKU: usize = 50;
+
+/// An encoded hello.
+#[derive(Debug, Clone)]
+pub(crate) struct Hello {
+    encoded_at: Instant,
+    /// What it includes; the stream goes on after it.
+    pub(crate) position: Position,
+    /// `event:` and `data:`, without an id.
+    body: Bytes,
+}
+
+impl Hello {
+    /// The room's hello, at most a second old. `None` if nobody ever said what the room is.
+    pub(crate) fn of(room: &Room) -> Option<Self> {
+        let mut cached = room.hello.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(hello) = cached.as_ref().filter(|hello| hello.encoded_at.elapsed() < FRESH_FOR) {
+            return Some(hello.clone());
+        }
+        let hello = Self::encode(room)?;
+        *cached = Some(hello.clone());
+        Some(hello)
+    }
+
+    fn encode(room: &Room) -> Option<Self> {
+        let feed = room.feed();
+        let state = feed.state.as_deref()?;
+        // The danmaku are JSON already; parsing them again would only cost.
+        let data = format!(
+            "{{\"room\":{},\"viewers\":{},\"totals\":{},\"danmaku\":[{}]}}",
+            frame::json(state),
+            room.connections(),
+            frame::json(&feed.totals),
+            feed.latest_danmaku(LATEST_DANMAKU).join(","),
+        );
+        let mut body = BytesMut::with_capacity(data.len() + 32);
+        frame::put_event(&mut body, "hello", &data);
+        Some(Self { encoded_at: Instant::now(), position: feed.at(feed.last()), body: body.freeze() })
+    }
+
+    /// The frame, with the position that this client's stream goes on from.
+    pub(crate) fn frame(&self, position: Position) -> [Bytes; 2] {
+        let mut id = BytesMut::with_capacity(48);
+        frame::put_id(&mut id, position);
+        [id.freeze(), self.body.clone()]
+    }
+}

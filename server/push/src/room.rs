@@ -1,0 +1,464 @@
+//! A room's one writer: takes publications from its inbox, lets the limiter decide,
+//! writes the log, appends to the feed and wakes the viewers, in this order.
+//!
+//! The first publication after a pause leaves at once; those that come within a tick of
+//! the last write are gathered into one write, one frame of bytes and one wake-up.
+
+use std::collections::HashSet;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard};
+use std::time::Duration;
+
+use anyhow::Context as _;
+use common::Clock;
+use idl::event::{EventType, RoomState, SuppressedEvent};
+use idl::push::{Lane, Outcome, Publication};
+use idl::{Code, Refusal, RoomId};
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use crate::Settings;
+use crate::feed::{Change, Event, Feed, Record, Retention};
+use crate::frame;
+use crate::hello::Hello;
+use crate::limiter::Limiter;
+use crate::log::Log;
+
+/// Calls that wait for a room's writer. Full: the caller is told to try again; facts in
+/// outboxes do, ordinary danmaku count as undelivered.
+const INBOX: usize = 256;
+/// One write takes no more than so many publications; the rest is in the next.
+const MAX_GATHERED: usize = 4_000;
+/// Running totals are announced at most this often.
+const TOTALS_EVERY: Duration = Duration::from_secs(1);
+/// A file is rewritten when it is larger than this and twice as large as what it keeps.
+const REWRITE_BYTES: u64 = 1 << 20;
+/// A stop waits this long for late publications before the file is put away.
+const QUIET_BEFORE_CLOSE: Duration = Duration::from_millis(300);
+
+/// What viewers of a room share.
+#[derive(Debug)]
+pub(crate) struct Room {
+    pub(crate) id: RoomId,
+    feed: RwLock<Feed>,
+    inbox: mpsc::Sender<Command>,
+    /// The number of the latest event; viewers wait on it.
+    last: watch::Sender<u64>,
+    /// Open connections, and what of them was announced.
+    connections: AtomicU64,
+    announced: watch::Sender<u64>,
+    ended: CancellationToken,
+    pub(crate) hello: Mutex<Option<Hello>>,
+}
+
+/// What a room's writer is asked.
+#[derive(Debug)]
+pub(crate) enum Command {
+    Publish {
+        publications: Vec<Publication>,
+        answer: oneshot::Sender<Result<Vec<Outcome>, Refusal>>,
+    },
+    Retain {
+        state: Box<RoomState>,
+        answer: oneshot::Sender<Result<(), Refusal>>,
+    },
+    /// Put the file away and end.
+    Close,
+}
+
+impl Room {
+    /// The feed, for reading; never held across an await.
+    pub(crate) fn feed(&self) -> RwLockReadGuard<'_, Feed> {
+        self.feed.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Wakes when there are new events.
+    pub(crate) fn news(&self) -> watch::Receiver<u64> {
+        self.last.subscribe()
+    }
+
+    /// Wakes when the announced number of viewers changes.
+    pub(crate) fn viewers_announced(&self) -> watch::Receiver<u64> {
+        self.announced.subscribe()
+    }
+
+    /// Open connections now.
+    pub(crate) fn connections(&self) -> u64 {
+        self.connections.load(Ordering::Relaxed)
+    }
+
+    /// Counts a connection in; dropping the guard counts it out.
+    /// `all` counts those of all rooms.
+    pub(crate) fn join(self: &Arc<Self>, all: &Arc<AtomicU64>) -> Viewing {
+        self.connections.fetch_add(1, Ordering::Relaxed);
+        all.fetch_add(1, Ordering::Relaxed);
+        metrics::gauge!("goligoli_push_streams").increment(1);
+        Viewing { room: Arc::clone(self), all: Arc::clone(all) }
+    }
+
+    /// Announces the number of viewers, if it changed by more than one in a hundred.
+    pub(crate) fn announce_viewers(&self) {
+        let now = self.connections();
+        self.announced.send_if_modified(|announced| {
+            let changed = now.abs_diff(*announced) * 100 > *announced;
+            if changed {
+                *announced = now;
+            }
+            changed
+        });
+    }
+
+    /// Ends the writer; returns when its file may be read again.
+    pub(crate) async fn close(&self) {
+        // An error says that it has ended, or is about to.
+        _ = self.inbox.send(Command::Close).await;
+        self.ended.cancelled().await;
+    }
+
+    /// Hands a command to the writer. `Err` gives it back: the writer has ended.
+    pub(crate) fn send(&self, command: Command) -> Result<(), Command> {
+        match self.inbox.try_send(command) {
+            Ok(()) => Ok(()),
+            Err(mpsc::error::TrySendError::Closed(command)) => Err(command),
+            Err(mpsc::error::TrySendError::Full(command)) => {
+                let busy = || Refusal::new(Code::Unavailable, "the room's inbox is full").retry_after_ms(100);
+                match command {
+                    Command::Publish { answer, .. } => _ = answer.send(Err(busy())),
+                    Command::Retain { answer, .. } => _ = answer.send(Err(busy())),
+                    Command::Close => {} // only close() sends it, and waits
+                }
+                Ok(())
+            }
+        }
+    }
+}
+
+/// One open connection of a room.
+#[derive(Debug)]
+pub(crate) struct Viewing {
+    pub(crate) room: Arc<Room>,
+    all: Arc<AtomicU64>,
+}
+
+impl Drop for Viewing {
+    fn drop(&mut self) {
+        self.room.connections.fetch_sub(1, Ordering::Relaxed);
+        self.all.fetch_sub(1, Ordering::Relaxed);
+        metrics::gauge!("goligoli_push_streams").decrement(1);
+    }
+}
+
+/// A room's writer: all that only one may touch.
+pub(crate) struct Writer {
+    room: Arc<Room>,
+    inbox: mpsc::Receiver<Command>,
+    /// `None` only while a blocking task has it, and for good if that task died.
+    log: Option<Log<Record>>,
+    limiter: Limiter,
+    keep: Retention,
+    tick: Duration,
+    clock: Clock,
+    written_at: Option<Instant>,
+    totals_at: Option<Instant>,
+    totals_told: SuppressedEvent,
+}
+
+impl Writer {
+    /// A room over its feed and its open log.
+    pub(crate) fn new(
+        id: RoomId,
+        feed: Feed,
+        log: Log<Record>,
+        settings: &Settings,
+        clock: Clock,
+    ) -> (Arc<Room>, Self) {
+        let (sender, inbox) = mpsc::channel(INBOX);
+        let limiter = Limiter::new(settings.rate_per_s, settings.burst, feed.totals);
+        let totals_told = feed.totals;
+        let room = Arc::new(Room {
+            id,
+            last: watch::Sender::new(feed.last()),
+            feed: RwLock::new(feed),
+            inbox: sender,
+            connections: AtomicU64::new(0),
+            announced: watch::Sender::new(0),
+            ended: CancellationToken::new(),
+            hello: Mutex::new(None),
+        });
+        let writer = Self {
+            room: Arc::clone(&room),
+            inbox,
+            log: Some(log),
+            limiter,
+            keep: settings.retention(),
+            tick: Duration::from_millis(settings.tick_ms),
+            clock,
+            written_at: None,
+            totals_at: None,
+            totals_told,
+        };
+        (room, writer)
+    }
+
+    /// Runs until it is closed, or the process stops and nothing comes any more.
+    pub(crate) async fn run(mut self, soft: CancellationToken) {
+        loop {
+            let totals_due = self.totals_due();
+            let first = tokio::select! {
+                command = self.inbox.recv() => command,
+                () = sleep_until(totals_due) => None,
+                () = soft.cancelled() => {
+                    match tokio::time::timeout(QUIET_BEFORE_CLOSE, self.inbox.recv()).await {
+                        Ok(command) => command,
+                        Err(_) => break,
+                    }
+                }
+            };
+            let Some((commands, close)) = self.gather(first).await else { break };
+            if let Err(error) = self.write(commands).await {
+                tracing::error!(room.id = %self.room.id, error = %format!("{error:#}"), "writing the feed of room {} failed", self.room.id);
+            }
+            if close || self.log.is_none() {
+                break;
+            }
+            self.rewrite_if_large().await;
+        }
+        self.inbox.close();
+        if let Some(log) = self.log.take()
+            && let Ok(Err(error)) = tokio::task::spawn_blocking(move || log.close()).await
+        {
+            tracing::error!(room.id = %self.room.id, error = %format!("{error:#}"), "putting a feed away failed");
+        }
+        self.room.ended.cancel();
+    }
+
+    /// When the totals must be announced, if they changed since the last time.
+    fn totals_due(&self) -> Option<Instant> {
+        let changed = self.limiter.totals() != self.totals_told;
+        changed.then(|| self.totals_at.map_or_else(Instant::now, |at| at + TOTALS_EVERY))
+    }
+
+    /// What belongs into the next write; `None` when nobody can send any more.
+    async fn gather(&mut self, first: Option<Command>) -> Option<(Vec<Command>, bool)> {
+        let mut commands = Vec::new();
+        let mut size = 0;
+        let mut close = false;
+        let until = self.written_at.map(|at| at + self.tick);
+        let mut take = |command: Command| {
+            match &command {
+                Command::Publish { publications, .. } => size += publications.len(),
+                Command::Retain { .. } => size += 1,
+                Command::Close => close = true,
+            }
+            commands.push(command);
+            size < MAX_GATHERED
+        };
+        let mut more = first.is_none_or(&mut take);
+        while more && let Some(until) = until.filter(|until| *until > Instant::now()) {
+            more = match tokio::time::timeout_at(until, self.inbox.recv()).await {
+                Ok(Some(command)) => take(command),
+                Ok(None) | Err(_) => false,
+            };
+        }
+        while let Ok(command) = self.inbox.try_recv() {
+            if !take(command) {
+                break;
+            }
+        }
+        if commands.is_empty() && self.inbox.is_closed() { None } else { Some((commands, close)) }
+    }
+
+    async fn write(&mut self, commands: Vec<Command>) -> anyhow::Result<()> {
+        let before = self.limiter.totals();
+        let mut draft = Draft::new(self.clock.now().0);
+        let mut answers = Vec::new();
+        let mut retained = Vec::new();
+        for command in commands {
+            match command {
+                Command::Publish { publications, answer } => {
+                    answers.push((draft.add(publications, &self.room.feed(), &mut self.limiter), answer));
+                }
+                Command::Retain { state, answer } => {
+                    draft.retain(*state, &self.room.feed());
+                    retained.push(answer);
+                }
+                Command::Close => {}
+            }
+        }
+        let told = self.totals_may_be_told().then_some(self.totals_told);
+        let (change, passed) = draft.finish(&mut self.limiter, told);
+        let outcome = match change {
+            Some(change) => self.commit(change).await,
+            None => Ok(()),
+        };
+        if outcome.is_err() {
+            self.limiter.restore(before);
+        }
+        let refused = outcome
+            .as_ref()
+            .err()
+            .map(|_| Refusal::new(Code::Unavailable, "the room's feed could not be written").retry_after_ms(1_000));
+        for (outcomes, answer) in answers {
+            let outcomes = outcomes.into_iter().map(|slot| slot.resolve(&passed)).collect();
+            _ = answer.send(refused.clone().map_or(Ok(outcomes), Err));
+        }
+        for answer in retained {
+            _ = answer.send(refused.clone().map_or(Ok(()), Err));
+        }
+        outcome
+    }
+
+    fn totals_may_be_told(&self) -> bool {
+        self.totals_at.is_none_or(|at| at.elapsed() >= TOTALS_EVERY)
+    }
+
+    async fn commit(&mut self, change: Change) -> anyhow::Result<()> {
+        let told = change.events.iter().any(|event| event.event == EventType::Suppressed);
+        let mut log = self.log.take().context("the feed's log is lost")?;
+        let record = Record::Change(change.clone());
+        let (log, written) = tokio::task::spawn_blocking(move || {
+            let written = log.append([record]);
+            (log, written)
+        })
+        .await
+        .context("the feed's writer thread ended early")?;
+        self.log = Some(log);
+        written?;
+        let last = {
+            let mut feed = self.room.feed.write().unwrap_or_else(PoisonError::into_inner);
+            feed.apply(change, self.keep);
+            feed.last()
+        };
+        self.written_at = Some(Instant::now());
+        if told {
+            self.totals_at = self.written_at;
+            self.totals_told = self.limiter.totals();
+        }
+        self.room.last.send_replace(last);
+        Ok(())
+    }
+
+    /// Lets go of what the file no longer needs to keep. If that fails the old file goes on.
+    async fn rewrite_if_large(&mut self) {
+        let Some(log) = &self.log else { return };
+        let records = {
+            let feed = self.room.feed();
+            if log.len() < REWRITE_BYTES || log.len() < 2 * feed.bytes() as u64 {
+                return;
+            }
+            feed.records()
+        };
+        let path = log.path().to_owned();
+        match tokio::task::spawn_blocking(move || Log::rewrite(&path, records)).await {
+            Ok(Ok(new)) => self.log = Some(new),
+            Ok(Err(error)) => {
+                tracing::warn!(room.id = %self.room.id, error = %format!("{error:#}"), "a feed's file could not be rewritten");
+            }
+            Err(error) => tracing::error!(room.id = %self.room.id, %error, "rewriting a feed's file ended early"),
+        }
+    }
+}
+
+async fn sleep_until(at: Option<Instant>) {
+    match at {
+        Some(at) => tokio::time::sleep_until(at).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// A write in the making.
+struct Draft {
+    now_ms: i64,
+    change: Change,
+    /// Sources in this write.
+    sources: HashSet<String>,
+    /// Ordinary danmaku in it: where they stand among `change.events`, and their senders.
+    ordinary: Vec<(usize, Option<idl::UserId>)>,
+}
+
+/// What will become of a publication.
+enum Slot {
+    Known(Outcome),
+    /// The n-th ordinary danmaku of this write.
+    Ordinary(usize),
+}
+
+impl Slot {
+    fn resolve(self, passed: &[bool]) -> Outcome {
+        match self {
+            Self::Known(outcome) => outcome,
+            Self::Ordinary(n) if passed.get(n) == Some(&true) => Outcome::Appended,
+            Self::Ordinary(_) => Outcome::Suppressed,
+        }
+    }
+}
+
+impl Draft {
+    fn new(now_ms: i64) -> Self {
+        Self { now_ms, change: Change::default(), sources: HashSet::new(), ordinary: Vec::new() }
+    }
+
+    fn add(&mut self, publications: Vec<Publication>, feed: &Feed, limiter: &mut Limiter) -> Vec<Slot> {
+        publications.into_iter().map(|publication| self.add_one(publication, feed, limiter)).collect()
+    }
+
+    fn add_one(&mut self, publication: Publication, feed: &Feed, limiter: &mut Limiter) -> Slot {
+        let Publication { source, event, data, at_ms, lane, sender, tombstones, state } = publication;
+        if feed.has(&source) || !self.sources.insert(source.clone()) {
+            return Slot::Known(Outcome::Appended);
+        }
+        if feed.is_deleted_ahead(&source) || self.change.tombstones.contains(&source) {
+            // It was taken back before it got here.
+            if lane == Lane::Ordinary {
+                limiter.count_suppressed();
+            }
+            return Slot::Known(Outcome::Suppressed);
+        }
+        self.change.tombstones.extend(tombstones);
+        if let Some(state) = state {
+            self.retain(state, feed);
+        }
+        self.change.events.push(Event { source, event, data, at_ms, appended_ms: self.now_ms });
+        if lane == Lane::Guaranteed {
+            return Slot::Known(Outcome::Appended);
+        }
+        self.ordinary.push((self.change.events.len() - 1, sender));
+        Slot::Ordinary(self.ordinary.len() - 1)
+    }
+
+    fn retain(&mut self, state: RoomState, feed: &Feed) {
+        let known = self.change.state.as_ref().or(feed.state.as_deref()).map_or(0, |known| known.version);
+        if state.version > known {
+            self.change.state = Some(state);
+        }
+    }
+
+    /// Lets the limiter decide. With `told`, adds the totals if they are other than those.
+    /// No change if there is nothing to write.
+    fn finish(mut self, limiter: &mut Limiter, told: Option<SuppressedEvent>) -> (Option<Change>, Vec<bool>) {
+        let senders: Vec<_> = self.ordinary.iter().map(|(_, sender)| *sender).collect();
+        let passed = limiter.admit(&senders, &mut rand::rng());
+        let held: HashSet<usize> =
+            self.ordinary.iter().zip(&passed).filter(|(_, pass)| !**pass).map(|((at, _), _)| *at).collect();
+        let mut at = 0;
+        self.change.events.retain(|_| {
+            at += 1;
+            !held.contains(&(at - 1))
+        });
+        let totals = limiter.totals();
+        if told.is_some_and(|told| told != totals) {
+            self.change.events.push(Event {
+                source: format!("totals:{}", totals.accepted),
+                event: EventType::Suppressed,
+                data: frame::json(&totals),
+                at_ms: self.now_ms,
+                appended_ms: self.now_ms,
+            });
+        }
+        // What was only counted is written too: the totals survive a kill.
+        let nothing = Change { totals: self.change.totals, ..Change::default() };
+        let change = (self.change != nothing || !senders.is_empty()).then_some(Change { totals, ..self.change });
+        (change, passed)
+    }
+}

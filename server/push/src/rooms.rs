@@ -1,0 +1,181 @@
+//! The rooms that this process has in memory: read from their files when first needed,
+//! put away when nobody has needed them for a while.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use anyhow::Context as _;
+use common::{Clock, Lifecycle};
+use idl::{Code, Refusal, RoomId};
+use tokio::time::Instant;
+
+use crate::Settings;
+use crate::feed::{Feed, Record};
+use crate::log::Log;
+use crate::room::{Command, Room, Viewing, Writer};
+
+/// A room without viewers is put away after so long without a publication.
+const IDLE: Duration = Duration::from_secs(30);
+const SWEEP_EVERY: Duration = Duration::from_secs(10);
+const ANNOUNCE_VIEWERS_EVERY: Duration = Duration::from_secs(2);
+
+/// The rooms of this process. Clones share them.
+#[derive(Debug, Clone)]
+pub(crate) struct Rooms {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    folder: PathBuf,
+    settings: Settings,
+    clock: Clock,
+    lifecycle: Lifecycle,
+    open: Mutex<HashMap<RoomId, Open>>,
+    /// One file is read at a time: two readers must not make two writers of one room.
+    loading: tokio::sync::Mutex<()>,
+    /// Open connections of all rooms.
+    streams: Arc<AtomicU64>,
+}
+
+#[derive(Debug)]
+struct Open {
+    room: Arc<Room>,
+    used_at: Instant,
+}
+
+impl Rooms {
+    pub(crate) fn new(folder: PathBuf, settings: Settings, clock: Clock, lifecycle: Lifecycle) -> Self {
+        let (open, loading, streams) = (Mutex::default(), tokio::sync::Mutex::default(), Arc::default());
+        Self { inner: Arc::new(Inner { folder, settings, clock, lifecycle, open, loading, streams }) }
+    }
+
+    /// Counts a viewer into a room. `None`: nobody has ever published to such a room.
+    pub(crate) async fn join(&self, id: RoomId) -> Result<Option<Viewing>, Refusal> {
+        Ok(self.get(id, false).await?.map(|room| room.join(&self.inner.streams)))
+    }
+
+    /// Hands a command to a room's writer; makes the room if need be.
+    pub(crate) async fn send(&self, id: RoomId, mut command: Command) -> Result<(), Refusal> {
+        // A writer that has just been put away gives the command back; its successor takes it.
+        for _ in 0..3 {
+            let Some(room) = self.get(id, true).await? else { break };
+            match room.send(command) {
+                Ok(()) => return Ok(()),
+                Err(back) => command = back,
+            }
+            room.close().await;
+            self.forget(&room);
+        }
+        Err(unavailable())
+    }
+
+    /// Open connections of a room.
+    pub(crate) fn connections(&self, id: RoomId) -> u64 {
+        self.open().get(&id).map_or(0, |open| open.room.connections())
+    }
+
+    /// Open connections of all rooms.
+    pub(crate) fn streams_open(&self) -> u64 {
+        self.inner.streams.load(Ordering::Relaxed)
+    }
+
+    fn open(&self) -> std::sync::MutexGuard<'_, HashMap<RoomId, Open>> {
+        self.inner.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn in_memory(&self, id: RoomId) -> Option<Arc<Room>> {
+        let mut open = self.open();
+        let open = open.get_mut(&id)?;
+        open.used_at = Instant::now();
+        Some(Arc::clone(&open.room))
+    }
+
+    async fn get(&self, id: RoomId, make: bool) -> Result<Option<Arc<Room>>, Refusal> {
+        if let Some(room) = self.in_memory(id) {
+            return Ok(Some(room));
+        }
+        let _one = self.inner.loading.lock().await;
+        if let Some(room) = self.in_memory(id) {
+            return Ok(Some(room));
+        }
+        if self.inner.lifecycle.soft().is_cancelled() {
+            return Err(unavailable());
+        }
+        self.load(id, make).await.map_err(|error| {
+            tracing::error!(room.id = %id, error = %format!("{error:#}"), "reading the feed of room {id} failed");
+            unavailable()
+        })
+    }
+
+    async fn load(&self, id: RoomId, make: bool) -> anyhow::Result<Option<Arc<Room>>> {
+        let path = self.inner.folder.join(format!("{:02x}", id.0 % 256)).join(format!("{id}.feed"));
+        let (keep, now_ms) = (self.inner.settings.retention(), self.inner.clock.now().0.cast_unsigned());
+        let loaded = tokio::task::spawn_blocking(move || -> anyhow::Result<_> {
+            let (records, damaged) = match Log::<Record>::load(&path)? {
+                Some(loaded) => (loaded.records, loaded.damaged),
+                None if make => (Vec::new(), false),
+                None => return Ok(None),
+            };
+            if damaged {
+                tracing::warn!(room.id = %id, "the feed of room {id} was damaged; it begins a new epoch");
+            }
+            let feed = Feed::from_records(records, damaged, now_ms, keep);
+            let log = Log::rewrite(&path, feed.records())?;
+            Ok(Some((feed, log)))
+        })
+        .await
+        .context("the feed's reader thread ended early")??;
+        let Some((feed, log)) = loaded else { return Ok(None) };
+        let (room, writer) = Writer::new(id, feed, log, &self.inner.settings, self.inner.clock.clone());
+        let soft = self.inner.lifecycle.soft().clone();
+        self.inner.lifecycle.spawn("push.room", writer.run(soft));
+        self.open().insert(id, Open { room: Arc::clone(&room), used_at: Instant::now() });
+        Ok(Some(room))
+    }
+
+    fn forget(&self, gone: &Arc<Room>) {
+        let mut open = self.open();
+        if open.get(&gone.id).is_some_and(|open| Arc::ptr_eq(&open.room, gone)) {
+            open.remove(&gone.id);
+        }
+    }
+
+    /// Puts idle rooms away and announces viewer counts, until the process stops.
+    pub(crate) async fn keep_house(self) {
+        let soft = self.inner.lifecycle.soft().clone();
+        let mut swept_at = Instant::now();
+        while soft.run_until_cancelled(tokio::time::sleep(ANNOUNCE_VIEWERS_EVERY)).await.is_some() {
+            for open in self.open().values() {
+                open.room.announce_viewers();
+            }
+            if swept_at.elapsed() >= SWEEP_EVERY {
+                swept_at = Instant::now();
+                self.put_idle_away().await;
+            }
+        }
+    }
+
+    async fn put_idle_away(&self) {
+        // Nobody may read a file again before its writer has put it away.
+        let _one = self.inner.loading.lock().await;
+        let idle: Vec<Arc<Room>> = {
+            let mut open = self.open();
+            // A viewer joins through `open`, and a join holds its room: what nobody else
+            // holds now, nobody will.
+            let is_idle = |o: &Open| o.used_at.elapsed() > IDLE && o.room.connections() == 0;
+            let ids: Vec<RoomId> = open.iter().filter(|(_, o)| is_idle(o)).map(|(id, _)| *id).collect();
+            ids.iter().filter_map(|id| open.remove(id)).map(|o| o.room).collect()
+        };
+        for room in idle {
+            room.close().await;
+        }
+    }
+}
+
+fn unavailable() -> Refusal {
+    Refusal::new(Code::Unavailable, "the room's feed is not available").retry_after_ms(1_000)
+}

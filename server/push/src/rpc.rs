@@ -1,0 +1,80 @@
+//! The contract of push, over what the rooms do.
+
+use std::time::{Duration, Instant};
+
+use idl::push::{
+    FollowRevocations, MAX_PUBLICATIONS, Publish, Published, Push as Contract, Retain, Retained, RevocationPage,
+    Revoke, Revoked, Viewers, ViewersOf,
+};
+use idl::{Code, Refusal};
+use tarpc::context::Context;
+use tokio::sync::oneshot;
+
+use crate::Push;
+use crate::room::Command;
+
+const MAX_STATES: usize = 500;
+const MAX_VIEWERS_OF: usize = 1_000;
+/// One event's JSON.
+const MAX_DATA_BYTES: usize = 32 << 10;
+/// What is left of a call's time for the way back.
+const RETURN_MARGIN: Duration = Duration::from_millis(200);
+
+impl Contract for Push {
+    async fn publish(self, _: Context, request: Publish) -> Result<Published, Refusal> {
+        bounded("publications", request.publications.len(), MAX_PUBLICATIONS)?;
+        for publication in &request.publications {
+            bounded("bytes of data", publication.data.len(), MAX_DATA_BYTES)?;
+            // A line break would end the field, and what follows would be a field of the sender's choice.
+            if publication.data.is_empty() || publication.data.contains(['\n', '\r']) {
+                return Err(Refusal::field("/publications/data", "an event's data is one line"));
+            }
+        }
+        let (answer, outcomes) = oneshot::channel();
+        self.rooms.send(request.room, Command::Publish { publications: request.publications, answer }).await?;
+        Ok(Published { outcomes: outcomes.await.map_err(|_| ended())?? })
+    }
+
+    async fn retain(self, _: Context, request: Retain) -> Result<Retained, Refusal> {
+        bounded("states", request.states.len(), MAX_STATES)?;
+        let mut pending = Vec::with_capacity(request.states.len());
+        for state in request.states {
+            let (answer, done) = oneshot::channel();
+            self.rooms.send(state.id, Command::Retain { state: Box::new(state), answer }).await?;
+            pending.push(done);
+        }
+        for done in pending {
+            done.await.map_err(|_| ended())??;
+        }
+        Ok(Retained {})
+    }
+
+    async fn viewers(self, _: Context, request: ViewersOf) -> Result<Viewers, Refusal> {
+        bounded("rooms", request.rooms.len(), MAX_VIEWERS_OF)?;
+        Ok(Viewers { connections: request.rooms.iter().map(|room| self.rooms.connections(*room)).collect() })
+    }
+
+    async fn revoke(self, _: Context, request: Revoke) -> Result<Revoked, Refusal> {
+        bounded("revocations", request.revocations.len(), MAX_PUBLICATIONS)?;
+        let appending = self.revocations.append(request.revocations).await;
+        appending.map_err(|error| common::Failure::Broken(error).into_refusal("appending revocations"))?;
+        Ok(Revoked {})
+    }
+
+    async fn revocations(self, context: Context, request: FollowRevocations) -> Result<RevocationPage, Refusal> {
+        let time_left = context.deadline.saturating_duration_since(Instant::now()).saturating_sub(RETURN_MARGIN);
+        let wait = Duration::from_millis(request.wait_ms).min(time_left);
+        Ok(self.revocations.follow(request.after.as_deref(), wait).await)
+    }
+}
+
+fn bounded(what: &str, n: usize, most: usize) -> Result<(), Refusal> {
+    if n > most {
+        return Err(Refusal::new(Code::TooLarge, format!("{n} {what}, but at most {most} in one call")));
+    }
+    Ok(())
+}
+
+fn ended() -> Refusal {
+    Refusal::new(Code::Unavailable, "the room's writer ended").retry_after_ms(1_000)
+}

@@ -1,0 +1,119 @@
+//! `GET /api/v1/rooms/{id}/events`: the door of the event stream.
+//!
+//! An `EventSource` that is answered 5xx or 429 gives up for good. So what will pass (a
+//! full or stopping process) is said with 200, a `retry:` and a closed stream; only what
+//! will not pass by itself (a room that is not there, guests where none are taken, a
+//! malformed request) has an error status.
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::rejection::{PathRejection, QueryRejection};
+use axum::extract::{Path, Query, State};
+use axum::response::{IntoResponse as _, Response};
+use axum::routing::get;
+use common::http::{Problem, credentials};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use idl::{Code, RoomId};
+use serde::Deserialize;
+
+use crate::Push;
+use crate::frame;
+use crate::stream::{Arrival, Stream, guests_may_watch, jitter};
+
+const MAX_EVENTS: std::ops::RangeInclusive<u64> = 1..=100_000;
+/// A process that is full asks its viewers to come back within so long.
+const FULL_RETRY_MS: u64 = 15_000;
+
+#[derive(Debug, Deserialize)]
+struct Parameters {
+    last_event_id: Option<String>,
+    max_events: Option<u64>,
+}
+
+pub(crate) fn router(push: Push) -> Router {
+    Router::new().route("/api/v1/rooms/{id}/events", get(open).fallback(bad_method)).with_state(push)
+}
+
+async fn bad_method() -> Response {
+    let mut response = Problem::new(Code::MethodNotAllowed, "an event stream is read with GET").into_response();
+    response.headers_mut().insert(header::ALLOW, HeaderValue::from_static("GET, HEAD"));
+    response
+}
+
+async fn open(
+    State(push): State<Push>,
+    room: Result<Path<RoomId>, PathRejection>,
+    parameters: Result<Query<Parameters>, QueryRejection>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let malformed = |what: String| Problem::new(Code::MalformedRequest, what);
+    let Path(room) = room.map_err(|error| malformed(error.body_text()))?;
+    let Query(parameters) = parameters.map_err(|error| malformed(error.body_text()))?;
+    if parameters.max_events.is_some_and(|most| !MAX_EVENTS.contains(&most)) {
+        return Err(malformed(format!("max_events is {} to {}", MAX_EVENTS.start(), MAX_EVENTS.end())));
+    }
+    let identity = identify(&push, &headers)?;
+    let full = push.streams_open() >= push.settings.max_streams;
+    if full || push.platform.lifecycle.soft().is_cancelled() {
+        return Ok(come_back());
+    }
+    let viewing = match push.rooms.join(room).await {
+        Ok(viewing) => viewing,
+        Err(_) => return Ok(come_back()),
+    };
+    let no_such_room = || Problem::new(Code::NoSuchRoom, format!("there is no room {room}"));
+    let viewing = viewing.ok_or_else(no_such_room)?;
+    if identity.is_none() && !guests_may_watch(&viewing.room) {
+        return Err(Problem::new(Code::NotSignedIn, "this room takes no guests; sign in to watch"));
+    }
+    let last_event_id = match headers.get("last-event-id") {
+        Some(header) => Some(header.to_str().unwrap_or_default().to_owned()),
+        None => parameters.last_event_id,
+    };
+    let arrival = Arrival {
+        device: identity.as_deref().map(|identity| (identity.device, identity.user)),
+        // An empty id is what a client sends that never got one.
+        last_event_id: last_event_id.filter(|id| !id.is_empty()).map(|id| id.parse().ok()),
+        max_events: parameters.max_events,
+        server_time_ms: push.platform.clock.now().0,
+    };
+    let soft = push.platform.lifecycle.soft().clone();
+    let revocations = push.platform.verifier.revocations();
+    let stream = Stream::begin(viewing, &arrival, &push.settings, revocations, soft).ok_or_else(no_such_room)?;
+    let hard = push.platform.lifecycle.hard().clone();
+    let body = futures::stream::unfold((stream, hard), |(mut stream, hard)| async move {
+        let bytes = hard.run_until_cancelled(stream.next()).await.flatten()?;
+        Some((Ok::<_, std::convert::Infallible>(bytes), (stream, hard)))
+    });
+    Ok(event_stream(Body::from_stream(body)))
+}
+
+/// Who watches. A bad bearer token is an error; a cookie that has expired makes a guest,
+/// because the page can't tell the browser to leave it out.
+fn identify(push: &Push, headers: &HeaderMap) -> Result<Option<std::sync::Arc<idl::access::Identity>>, Problem> {
+    match credentials::of(headers)? {
+        None => Ok(None),
+        Some(credentials::Credentials::Bearer(caller)) => Ok(Some(push.platform.verifier.verify(&caller)?)),
+        Some(credentials::Credentials::Cookie(caller)) => Ok(push.platform.verifier.verify(&caller).ok()),
+    }
+}
+
+fn come_back() -> Response {
+    let retry = frame::retry(1_000 + jitter(FULL_RETRY_MS));
+    let comment = bytes::Bytes::from_static(b": not now, come back\n\n");
+    event_stream(Body::from([retry, comment].concat()))
+}
+
+fn event_stream(body: Body) -> Response {
+    let mut response = (StatusCode::OK, body).into_response();
+    let fixed = [
+        (header::CONTENT_TYPE, "text/event-stream"),
+        // no-transform: a proxy that compresses would also buffer.
+        (header::CACHE_CONTROL, "no-cache, no-store, no-transform"),
+        (HeaderName::from_static("x-accel-buffering"), "no"),
+    ];
+    for (name, value) in fixed {
+        response.headers_mut().insert(name, HeaderValue::from_static(value));
+    }
+    response
+}

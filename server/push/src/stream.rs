@@ -1,0 +1,241 @@
+//! One viewer's stream: what it is sent, in which order, and when it ends.
+//!
+//! A viewer costs a cursor into the room's feed, two timers and at most one batch of
+//! shared bytes; it has no queue of its own. Who reads too slowly falls out of the feed
+//! and skips ahead, told exactly how much it missed.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use bytes::Bytes;
+use common::revocation::Revocations;
+use idl::DeviceId;
+use idl::event::{ByeEvent, ByeReason, GapEvent, ViewersEvent, WelcomeEvent};
+use rand::RngExt as _;
+use tokio::sync::watch;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use crate::Settings;
+use crate::feed::{Read, Resume};
+use crate::frame::{self, Position};
+use crate::hello::Hello;
+use crate::room::{Room, Viewing};
+
+/// A viewer is handed at most about so much at once; the rest follows when it is taken.
+const MAX_BATCH_BYTES: usize = 64 << 10;
+/// After a gap clients read the history, spread over so long.
+const GAP_SPREAD_MS: u64 = 3_000;
+
+/// How a viewer came.
+#[derive(Debug)]
+pub(crate) struct Arrival {
+    /// The log-in, and the account; `None` is a guest.
+    pub(crate) device: Option<(DeviceId, idl::UserId)>,
+    /// What it saw last; `Some(None)` is an id that isn't one of ours.
+    pub(crate) last_event_id: Option<Option<Position>>,
+    /// End after so many events.
+    pub(crate) max_events: Option<u64>,
+    pub(crate) server_time_ms: i64,
+}
+
+/// A viewer's stream.
+pub(crate) struct Stream {
+    viewing: Viewing,
+    device: Option<DeviceId>,
+    /// The number of the last event that was handed out.
+    seen: u64,
+    /// Handed out next. Holds one batch; nothing is added before it is empty.
+    ready: VecDeque<Bytes>,
+    /// Events that may still be handed out.
+    left: u64,
+    ended: bool,
+    news: watch::Receiver<u64>,
+    viewers: watch::Receiver<u64>,
+    revoked: watch::Receiver<()>,
+    revocations: Revocations,
+    soft: CancellationToken,
+    ends_at: Instant,
+    end_reason: ByeReason,
+    beat_at: Instant,
+    heartbeat: Duration,
+    spread_ms: u64,
+    drain_ms: u64,
+}
+
+impl Stream {
+    /// A stream with its first words ready. `None`: nobody ever said what the room is.
+    pub(crate) fn begin(
+        viewing: Viewing,
+        arrival: &Arrival,
+        settings: &Settings,
+        revocations: &Revocations,
+        soft: CancellationToken,
+    ) -> Option<Self> {
+        let room = std::sync::Arc::clone(&viewing.room);
+        let hello = Hello::of(&room)?;
+        let lease_ms = rand::rng().random_range(settings.lease_min_ms..=settings.lease_max_ms);
+        let now = Instant::now();
+        let mut stream = Self {
+            device: arrival.device.map(|(device, _)| device),
+            seen: 0,
+            ready: VecDeque::new(),
+            left: arrival.max_events.unwrap_or(u64::MAX),
+            ended: false,
+            news: room.news(),
+            viewers: room.viewers_announced(),
+            revoked: revocations.changes(),
+            revocations: revocations.clone(),
+            soft,
+            ends_at: now + Duration::from_millis(lease_ms),
+            end_reason: ByeReason::Lease,
+            heartbeat: Duration::from_millis(settings.heartbeat_ms),
+            beat_at: now + Duration::from_millis(settings.heartbeat_ms),
+            spread_ms: settings.reconnect_spread_ms,
+            drain_ms: settings.drain_ms,
+            viewing,
+        };
+        let resume = arrival.last_event_id.map(|seen| match seen {
+            Some(seen) => (Some(seen.seq), room.feed().resume(seen)),
+            None => (None, Resume::Missed { n: None, at: 0 }),
+        });
+        let resumed = matches!(resume, Some((_, Resume::At(_))));
+        stream.ready.push_back(frame::retry(jitter(settings.reconnect_spread_ms)));
+        let user_id = arrival.device.map(|(_, user)| user);
+        stream.say("welcome", &WelcomeEvent { server_time_ms: arrival.server_time_ms, resumed, lease_ms, user_id });
+        match resume {
+            Some((_, Resume::At(seen))) => stream.seen = seen,
+            Some((seen, Resume::Missed { n, at })) => {
+                // Go on with all that is left; a foreign id never knew any of it.
+                let at = if n.is_some() { at } else { hello.position.seq };
+                stream.gap(n, seen.filter(|_| n.is_some()), at);
+                stream.hello(&hello, at);
+            }
+            None => stream.hello(&hello, hello.position.seq),
+        }
+        Some(stream)
+    }
+
+    /// The next bytes; `None` at the end.
+    pub(crate) async fn next(&mut self) -> Option<Bytes> {
+        loop {
+            if let Some(bytes) = self.ready.pop_front() {
+                return Some(bytes);
+            }
+            if self.ended {
+                return None;
+            }
+            if self.left == 0 {
+                self.bye(ByeReason::Complete);
+            } else if self.is_revoked() {
+                self.bye(ByeReason::Revoked);
+            } else if self.device.is_none() && !guests_may_watch(&self.viewing.room) {
+                self.bye(ByeReason::GuestsOut);
+            } else if !self.read() {
+                self.wait().await;
+            }
+        }
+    }
+
+    /// Takes the next batch from the feed, if there is one.
+    fn read(&mut self) -> bool {
+        let read = self.viewing.room.feed().read(self.seen, self.left, MAX_BATCH_BYTES);
+        match read {
+            Read::Nothing => false,
+            Read::Frames { parts, last, events } => {
+                metrics::counter!("goligoli_push_deliveries_total").increment(events);
+                self.ready.extend(parts);
+                self.seen = last;
+                self.left -= events;
+                self.beat_at = Instant::now() + self.heartbeat;
+                true
+            }
+            Read::Missed { .. } => {
+                self.skip_ahead();
+                true
+            }
+        }
+    }
+
+    /// Too slow for the feed: tell how much is missed and go on where the room is now.
+    fn skip_ahead(&mut self) {
+        let Some(hello) = Hello::of(&self.viewing.room) else { return self.bye(ByeReason::Lease) };
+        let first_left = self.viewing.room.feed().at(0);
+        let at = hello.position.seq.max(self.seen);
+        metrics::counter!("goligoli_push_gaps_total").increment(1);
+        metrics::counter!("goligoli_push_missed_total").increment(at - self.seen);
+        debug_assert_eq!(first_left.epoch, hello.position.epoch, "a feed in memory never changes its epoch");
+        self.gap(Some(at - self.seen), Some(self.seen), at);
+        self.hello(&hello, at);
+    }
+
+    fn gap(&mut self, n: Option<u64>, after: Option<u64>, at: u64) {
+        let (from, to) = self.viewing.room.feed().cursors(after, at + 1);
+        self.say("gap", &GapEvent { n, from, to, retry_after_ms: jitter(GAP_SPREAD_MS) });
+    }
+
+    fn hello(&mut self, hello: &Hello, at: u64) {
+        if self.left == 0 {
+            return;
+        }
+        self.ready.extend(hello.frame(Position { seq: at, ..hello.position }));
+        self.seen = at;
+        self.left -= 1;
+    }
+
+    fn say<T: serde::Serialize>(&mut self, event: &str, payload: &T) {
+        if self.left > 0 {
+            self.ready.push_back(frame::unnumbered(event, payload));
+            self.left -= 1;
+        }
+    }
+
+    fn bye(&mut self, reason: ByeReason) {
+        let reconnect_in_ms = match reason {
+            ByeReason::Draining | ByeReason::Lease => Some(jitter(self.spread_ms)),
+            ByeReason::Complete => Some(0),
+            ByeReason::Revoked | ByeReason::GuestsOut => None,
+        };
+        self.ready.push_back(frame::unnumbered("bye", &ByeEvent { reason, reconnect_in_ms }));
+        self.ended = true;
+    }
+
+    fn is_revoked(&self) -> bool {
+        self.device.is_some_and(|device| self.revocations.is_revoked(device))
+    }
+
+    /// Sleeps until there is something to do.
+    async fn wait(&mut self) {
+        let draining = self.end_reason == ByeReason::Draining;
+        tokio::select! {
+            biased;
+            _ = self.revoked.changed(), if self.device.is_some() => {}
+            () = self.soft.cancelled(), if !draining => {
+                // Not all at once: spread over the drain, sooner than the lease would end.
+                self.end_reason = ByeReason::Draining;
+                self.ends_at = self.ends_at.min(Instant::now() + Duration::from_millis(jitter(self.drain_ms)));
+            }
+            _ = self.news.changed() => {}
+            _ = self.viewers.changed() => {
+                let connections = *self.viewers.borrow_and_update();
+                self.say("viewers", &ViewersEvent { connections });
+            }
+            () = tokio::time::sleep_until(self.ends_at) => self.bye(self.end_reason),
+            () = tokio::time::sleep_until(self.beat_at) => {
+                let position = self.viewing.room.feed().at(self.seen);
+                self.ready.push_back(frame::id_only(position));
+                self.beat_at = Instant::now() + self.heartbeat;
+            }
+        }
+    }
+}
+
+/// Whether the room takes viewers who are not signed in.
+pub(crate) fn guests_may_watch(room: &Room) -> bool {
+    room.feed().state.as_ref().is_none_or(|state| state.rules.guests)
+}
+
+/// A random time up to `most_ms`.
+pub(crate) fn jitter(most_ms: u64) -> u64 {
+    rand::rng().random_range(0..=most_ms)
+}
