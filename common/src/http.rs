@@ -3,5 +3,6 @@
 pub mod credentials;
 pub mod edge;
 pub mod problem;
+pub mod serve;
 
 pub use problem::Problem;

@@ -3,9 +3,10 @@
 //! Calls: nobody.
 //! Emits: `text/event-stream` to viewers.
 //!
-//! The way of a publication: [`rpc`] → [`room`] (gathers, asks the [`limiter`], writes the
-//! [`log`]) → [`feed`] (frames, encoded once) → [`stream`] (one per viewer, a cursor).
+//! The way of a publication: [`rpc`] → [`room`] (gathers a [`draft`], asks the
+//! [`limiter`], writes the [`log`]) → [`feed`] (frames, encoded once) → [`stream`] (one per viewer, a cursor).
 
+mod draft;
 mod feed;
 mod frame;
 mod hello;

@@ -4,7 +4,6 @@
 //! The first publication after a pause leaves at once; those that come within a tick of
 //! the last write are gathered into one write, one frame of bytes and one wake-up.
 
-use std::collections::HashSet;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard};
 use std::time::Duration;
@@ -12,15 +11,15 @@ use std::time::Duration;
 use anyhow::Context as _;
 use common::Clock;
 use idl::event::{EventType, RoomState, SuppressedEvent};
-use idl::push::{Lane, Outcome, Publication};
+use idl::push::{Outcome, Publication};
 use idl::{Code, Refusal, RoomId};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::Settings;
-use crate::feed::{Change, Event, Feed, Record, Retention};
-use crate::frame;
+use crate::draft::Draft;
+use crate::feed::{Change, Feed, Record, Retention};
 use crate::hello::Hello;
 use crate::limiter::Limiter;
 use crate::log::Log;
@@ -364,101 +363,5 @@ async fn sleep_until(at: Option<Instant>) {
     match at {
         Some(at) => tokio::time::sleep_until(at).await,
         None => std::future::pending().await,
-    }
-}
-
-/// A write in the making.
-struct Draft {
-    now_ms: i64,
-    change: Change,
-    /// Sources in this write.
-    sources: HashSet<String>,
-    /// Ordinary danmaku in it: where they stand among `change.events`, and their senders.
-    ordinary: Vec<(usize, Option<idl::UserId>)>,
-}
-
-/// What will become of a publication.
-enum Slot {
-    Known(Outcome),
-    /// The n-th ordinary danmaku of this write.
-    Ordinary(usize),
-}
-
-impl Slot {
-    fn resolve(self, passed: &[bool]) -> Outcome {
-        match self {
-            Self::Known(outcome) => outcome,
-            Self::Ordinary(n) if passed.get(n) == Some(&true) => Outcome::Appended,
-            Self::Ordinary(_) => Outcome::Suppressed,
-        }
-    }
-}
-
-impl Draft {
-    fn new(now_ms: i64) -> Self {
-        Self { now_ms, change: Change::default(), sources: HashSet::new(), ordinary: Vec::new() }
-    }
-
-    fn add(&mut self, publications: Vec<Publication>, feed: &Feed, limiter: &mut Limiter) -> Vec<Slot> {
-        publications.into_iter().map(|publication| self.add_one(publication, feed, limiter)).collect()
-    }
-
-    fn add_one(&mut self, publication: Publication, feed: &Feed, limiter: &mut Limiter) -> Slot {
-        let Publication { source, event, data, at_ms, lane, sender, tombstones, state } = publication;
-        if feed.has(&source) || !self.sources.insert(source.clone()) {
-            return Slot::Known(Outcome::Appended);
-        }
-        if feed.is_deleted_ahead(&source) || self.change.tombstones.contains(&source) {
-            // It was taken back before it got here.
-            if lane == Lane::Ordinary {
-                limiter.count_suppressed();
-            }
-            return Slot::Known(Outcome::Suppressed);
-        }
-        self.change.tombstones.extend(tombstones);
-        if let Some(state) = state {
-            self.retain(state, feed);
-        }
-        self.change.events.push(Event { source, event, data, at_ms, appended_ms: self.now_ms });
-        if lane == Lane::Guaranteed {
-            return Slot::Known(Outcome::Appended);
-        }
-        self.ordinary.push((self.change.events.len() - 1, sender));
-        Slot::Ordinary(self.ordinary.len() - 1)
-    }
-
-    fn retain(&mut self, state: RoomState, feed: &Feed) {
-        let known = self.change.state.as_ref().or(feed.state.as_deref()).map_or(0, |known| known.version);
-        if state.version > known {
-            self.change.state = Some(state);
-        }
-    }
-
-    /// Lets the limiter decide. With `told`, adds the totals if they are other than those.
-    /// No change if there is nothing to write.
-    fn finish(mut self, limiter: &mut Limiter, told: Option<SuppressedEvent>) -> (Option<Change>, Vec<bool>) {
-        let senders: Vec<_> = self.ordinary.iter().map(|(_, sender)| *sender).collect();
-        let passed = limiter.admit(&senders, &mut rand::rng());
-        let held: HashSet<usize> =
-            self.ordinary.iter().zip(&passed).filter(|(_, pass)| !**pass).map(|((at, _), _)| *at).collect();
-        let mut at = 0;
-        self.change.events.retain(|_| {
-            at += 1;
-            !held.contains(&(at - 1))
-        });
-        let totals = limiter.totals();
-        if told.is_some_and(|told| told != totals) {
-            self.change.events.push(Event {
-                source: format!("totals:{}", totals.accepted),
-                event: EventType::Suppressed,
-                data: frame::json(&totals),
-                at_ms: self.now_ms,
-                appended_ms: self.now_ms,
-            });
-        }
-        // What was only counted is written too: the totals survive a kill.
-        let nothing = Change { totals: self.change.totals, ..Change::default() };
-        let change = (self.change != nothing || !senders.is_empty()).then_some(Change { totals, ..self.change });
-        (change, passed)
     }
 }
