@@ -1,1 +1,101 @@
-//! x
+//! Owns: danmaku, their history, the idempotency keys of posts.
+//! Calls: user (does a sender exist), live (what may an account do in a room), push (to viewers).
+//! Emits: `danmaku` and `moderation` publications; moderators' danmaku and deletions through the outbox.
+
+use std::num::{NonZeroU32, NonZeroUsize};
+use std::sync::Arc;
+
+use common::outbox::Outbox;
+use common::{Db, Ids, Lifecycle, Platform, rpc as wire};
+use idl::live::LiveClient;
+use idl::message::{Message as _, MessageClient};
+use idl::push::PushClient;
+use idl::user::UserClient;
+use serde::{Deserialize, Serialize};
+use tarpc::server::Channel as _;
+
+mod announce;
+mod batch;
+pub mod bilibili_xml;
+mod delete;
+mod history;
+mod keys;
+mod lane;
+mod post;
+mod rpc;
+mod store;
+mod writer;
+
+use rpc::Service;
+use store::Store;
+
+/// Settings of the message service.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Settings {
+    /// Posts that may wait to be stored. Full: further ones are refused as `unavailable`.
+    pub waiting_posts: NonZeroUsize,
+    /// The most posts that one transaction stores; at most 1,000.
+    pub batch_posts: NonZeroUsize,
+    /// Stored danmaku that may wait for push. Full: further ones are not shown live.
+    pub waiting_announcements: NonZeroUsize,
+    /// The same for one room, so that it can't take the place of all others.
+    pub waiting_announcements_per_room: NonZeroUsize,
+    /// Rooms that danmaku are sent to push for at the same time.
+    pub announced_rooms_at_once: NonZeroUsize,
+    /// Danmaku of a room's owner and admins a second and room that are shown for certain;
+    /// what they post beyond that may be sampled out like anybody's.
+    pub guaranteed_per_room_per_s: NonZeroU32,
+}
+
+/// The message service of this process.
+#[derive(Debug)]
+pub struct Message {
+    lifecycle: Lifecycle,
+    service: Service,
+}
+
+impl Message {
+    /// Opens the database and starts the writer, the ways to push and the sweeper.
+    ///
+    /// # Errors
+    /// A setting is out of range, or the database can't be opened.
+    pub async fn start(
+        settings: Settings,
+        platform: &Platform,
+        user: UserClient,
+        live: LiveClient,
+        push: PushClient,
+    ) -> anyhow::Result<Self> {
+        anyhow::ensure!(settings.batch_posts.get() <= 1_000, "message.batch_posts is over 1000");
+        let (clock, lifecycle) = (&platform.clock, &platform.lifecycle);
+        let db = Db::open(&platform.db_url, &platform.data_dir, "message", &sqlx::migrate!()).await?;
+        let ids = Ids::new(db.clone());
+        let outbox = Outbox::new(db.clone(), ids.clone());
+        let store = Store { db, ids, outbox };
+
+        announce::relay_facts(store.outbox.clone(), push.clone(), lifecycle);
+        let announcements = announce::start(&settings, push, lifecycle);
+        let writer = writer::start(&settings, store.clone(), clock.clone(), announcements, lifecycle).await?;
+        keys::sweep_hourly(store.clone(), clock.clone(), lifecycle);
+
+        let service = Service {
+            store,
+            writer,
+            user,
+            live,
+            clock: clock.clone(),
+            space: platform.space.clone(),
+            verifier: platform.verifier.clone(),
+            lifecycle: lifecycle.clone(),
+        };
+        Ok(Self { lifecycle: lifecycle.clone(), service })
+    }
+
+    /// Serves in this process; the client reaches it through an in-memory channel.
+    #[must_use]
+    pub fn serve_in_process(&self) -> MessageClient {
+        let service = rpc::Shared(Arc::new(self.service.clone()));
+        wire::in_process(&self.lifecycle, |far| far.execute(service.serve())).into()
+    }
+}

@@ -1,0 +1,207 @@
+//! What viewers are told. Ordinary danmaku go to push at most once, through bounded
+//! queues: a push that hangs costs a danmaku its live delivery and the poster nothing.
+//! Facts (moderators' danmaku, deletions) go through the outbox until push has them.
+
+use std::collections::hash_map::Entry;
+use std::collections::{HashMap, VecDeque};
+
+use common::outbox::Outbox;
+use common::{Lifecycle, rpc};
+use futures::future::BoxFuture;
+use futures::stream::{FuturesUnordered, StreamExt as _};
+use idl::event::{DanmakuEvent, EventType, ModerationEvent};
+use idl::message::Danmaku;
+use idl::push::{Lane, MAX_PUBLICATIONS, Publication, Publish, PushClient};
+use idl::{DanmakuId, Refusal, RoomId, Timestamp};
+use tokio::sync::mpsc;
+
+use crate::Settings;
+
+/// Counts danmaku that were stored, but not handed to viewers.
+pub(crate) fn count_undelivered(n: usize) {
+    metrics::counter!("goligoli_danmaku_undelivered_total").increment(u64::try_from(n).unwrap_or(u64::MAX));
+}
+
+/// The publication of a danmaku.
+pub(crate) fn publication(danmaku: &Danmaku, lane: Lane) -> Publication {
+    let event = DanmakuEvent {
+        id: danmaku.id,
+        session_id: danmaku.session_id,
+        sender: danmaku.sender.clone(),
+        text: danmaku.text.clone(),
+        mode: danmaku.mode,
+        color: danmaku.color,
+        size: danmaku.size,
+        sent_at_ms: danmaku.sent_at.0,
+    };
+    Publication {
+        source: source(danmaku.id),
+        event: EventType::Danmaku,
+        data: json(&event),
+        at_ms: danmaku.sent_at.0,
+        lane,
+        sender: Some(danmaku.sender.id),
+        tombstones: Vec::new(),
+        state: None,
+    }
+}
+
+/// The publication of a deletion: the danmaku goes from every page and from what is read again.
+pub(crate) fn deletion(danmaku: DanmakuId, now: Timestamp) -> Publication {
+    Publication {
+        source: format!("deletion:{danmaku}"),
+        event: EventType::Moderation,
+        data: json(&ModerationEvent { deleted: vec![danmaku], muted: None }),
+        at_ms: now.0,
+        lane: Lane::Guaranteed,
+        sender: None,
+        tombstones: vec![source(danmaku)],
+        state: None,
+    }
+}
+
+fn source(danmaku: DanmakuId) -> String {
+    format!("danmaku:{danmaku}")
+}
+
+/// The payloads have string keys only, and nothing in them can fail to serialize.
+fn json(event: &impl serde::Serialize) -> String {
+    serde_json::to_string(event).unwrap_or_default()
+}
+
+/// Relays the outbox to push until the process stops; what is left goes at the next start.
+pub(crate) fn relay_facts(outbox: Outbox, push: PushClient, lifecycle: &Lifecycle) {
+    let soft = lifecycle.soft().clone();
+    lifecycle.spawn("message.facts", async move {
+        let deliver = |room, facts: Vec<Publication>| publish(push.clone(), RoomId(room), facts);
+        outbox.relay(soft, deliver).await;
+    });
+}
+
+async fn publish(push: PushClient, room: RoomId, mut publications: Vec<Publication>) -> Result<(), Refusal> {
+    while !publications.is_empty() {
+        let rest = publications.split_off(publications.len().min(MAX_PUBLICATIONS));
+        let request = Publish { room, publications };
+        rpc::answer(push.publish(rpc::within(rpc::PUBLISH_DEADLINE), request).await)?;
+        publications = rest;
+    }
+    Ok(())
+}
+
+/// Starts handing ordinary danmaku to push. Ends when the queue's senders are gone and
+/// what waits was sent.
+pub(crate) fn start(settings: &Settings, push: PushClient, lifecycle: &Lifecycle) -> mpsc::Sender<Danmaku> {
+    let (sender, queue) = mpsc::channel(settings.waiting_announcements.get());
+    let announcer = Announcer {
+        push,
+        most_waiting: settings.waiting_announcements.get(),
+        most_waiting_per_room: settings.waiting_announcements_per_room.get(),
+        rooms_at_once: settings.announced_rooms_at_once.get(),
+        rooms: HashMap::new(),
+        ready: VecDeque::new(),
+        waiting: 0,
+        calls: FuturesUnordered::new(),
+        push_is_away: false,
+    };
+    let hard = lifecycle.hard().clone();
+    lifecycle.spawn("message.announcer", async move {
+        hard.run_until_cancelled(announcer.run(queue)).await;
+    });
+    sender
+}
+
+/// Gathers danmaku by room while the room's call before is under way: one call per room
+/// at a time keeps their order, and a room whose call hangs delays no other.
+struct Announcer {
+    push: PushClient,
+    // Full: nothing is taken from the queue, which then fills up (see its sender).
+    most_waiting: usize,
+    // Full: further danmaku of that room are not shown live and counted as undelivered.
+    most_waiting_per_room: usize,
+    rooms_at_once: usize,
+    /// What waits of each room that is ready or has a call under way.
+    rooms: HashMap<RoomId, VecDeque<Publication>>,
+    /// Rooms with something waiting and no call under way, in the order they came.
+    ready: VecDeque<RoomId>,
+    waiting: usize,
+    calls: FuturesUnordered<BoxFuture<'static, Called>>,
+    push_is_away: bool,
+}
+
+struct Called {
+    room: RoomId,
+    publications: usize,
+    outcome: Result<(), Refusal>,
+}
+
+impl Announcer {
+    async fn run(mut self, mut queue: mpsc::Receiver<Danmaku>) {
+        let mut taken = Vec::with_capacity(MAX_PUBLICATIONS);
+        let mut open = true;
+        loop {
+            self.call();
+            if !open && self.calls.is_empty() {
+                return;
+            }
+            tokio::select! {
+                Some(called) = self.calls.next(), if !self.calls.is_empty() => self.called(called),
+                n = queue.recv_many(&mut taken, MAX_PUBLICATIONS), if open && self.waiting < self.most_waiting => {
+                    open = n > 0;
+                    taken.drain(..).for_each(|danmaku| self.gather(&danmaku));
+                }
+            }
+        }
+    }
+
+    fn gather(&mut self, danmaku: &Danmaku) {
+        let waiting = match self.rooms.entry(danmaku.room_id) {
+            Entry::Occupied(room) => room.into_mut(),
+            Entry::Vacant(room) => {
+                self.ready.push_back(danmaku.room_id);
+                room.insert(VecDeque::new())
+            }
+        };
+        if waiting.len() >= self.most_waiting_per_room {
+            return count_undelivered(1);
+        }
+        waiting.push_back(publication(danmaku, Lane::Ordinary));
+        self.waiting += 1;
+    }
+
+    fn call(&mut self) {
+        while self.calls.len() < self.rooms_at_once
+            && let Some(room) = self.ready.pop_front()
+        {
+            let Some(waiting) = self.rooms.get_mut(&room) else { continue };
+            let publications: Vec<_> = waiting.drain(..waiting.len().min(MAX_PUBLICATIONS)).collect();
+            self.waiting -= publications.len();
+            let push = self.push.clone();
+            self.calls.push(Box::pin(async move {
+                let n = publications.len();
+                Called { room, publications: n, outcome: publish(push, room, publications).await }
+            }));
+        }
+    }
+
+    fn called(&mut self, called: Called) {
+        match self.rooms.entry(called.room) {
+            Entry::Occupied(room) if room.get().is_empty() => drop(room.remove()),
+            _ => self.ready.push_back(called.room),
+        }
+        // Not again: it may be in the feed already, and history has it in any case.
+        if called.outcome.is_err() {
+            count_undelivered(called.publications);
+        }
+        match (called.outcome, self.push_is_away) {
+            (Err(refusal), false) => {
+                tracing::warn!(room.id = %called.room, error = %refusal, "danmaku are not shown live: push fails");
+                self.push_is_away = true;
+            }
+            (Ok(()), true) => {
+                tracing::info!("danmaku are shown live again");
+                self.push_is_away = false;
+            }
+            _ => {}
+        }
+    }
+}

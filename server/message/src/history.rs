@@ -1,0 +1,88 @@
+//! Pages of a room's history, by (time, id). Why a forward page needs no waiting and
+//! misses nothing is told in [`crate::writer`].
+
+use common::Outcome;
+use idl::message::{Cursor, Danmaku, History, HistoryFrom, ReadHistory};
+use idl::{DanmakuId, Refusal};
+
+use crate::store::{Filter, Side, Store};
+
+/// The most danmaku on a page.
+const MAX_LIMIT: u32 = 200;
+
+/// Where a page starts, checked.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Page {
+    filter: Filter,
+    side: Side,
+    limit: u32,
+}
+
+impl Page {
+    /// Checks what was asked for.
+    ///
+    /// # Errors
+    /// `bad-cursor`, or `invalid-field` for the limit.
+    pub(crate) fn parse(request: &ReadHistory) -> Result<Self, Refusal> {
+        if !(1..=MAX_LIMIT).contains(&request.limit) {
+            return Err(Refusal::field("/limit", format!("the limit is 1 to {MAX_LIMIT}")));
+        }
+        let side = match &request.from {
+            HistoryFrom::Latest => Side::Latest,
+            HistoryFrom::Before(cursor) => Side::Before(cursor.parse()?),
+            HistoryFrom::After(cursor) => Side::After(cursor.parse()?),
+        };
+        let filter = Filter { room: request.room, session: request.session, sender: request.sender };
+        Ok(Self { filter, side, limit: request.limit })
+    }
+
+    pub(crate) async fn read(self, store: &Store) -> Outcome<History> {
+        match self.side {
+            Side::Latest | Side::Before(_) => self.read_back(store).await,
+            Side::After(at) => self.read_on(store, at).await,
+        }
+    }
+
+    async fn read_back(self, store: &Store) -> Outcome<History> {
+        // One more than asked for: it tells whether there is something older.
+        let mut items = store.read(&self.filter, self.side, self.limit + 1).await?;
+        let older = items.len() > as_usize(self.limit);
+        items.truncate(as_usize(self.limit));
+        items.reverse();
+        let before_cursor = items.first().filter(|_| older).map(|first| at(first).to_string());
+        let end = match (items.last(), self.side) {
+            (Some(last), _) => at(last),
+            (None, Side::Before(cursor)) => just_before(cursor),
+            (None, _) => Cursor { sent_at_ms: 0, id: 0 },
+        };
+        Ok(History { items, before_cursor, after_cursor: Some(end.to_string()) })
+    }
+
+    async fn read_on(self, store: &Store, from: Cursor) -> Outcome<History> {
+        let items = store.read(&self.filter, self.side, self.limit).await?;
+        let begin = items.first().map_or_else(|| just_after(from), at);
+        let older = !store.read(&self.filter, Side::Before(begin), 1).await?.is_empty();
+        let end = items.last().map_or(from, at);
+        let before_cursor = older.then(|| begin.to_string());
+        Ok(History { items, before_cursor, after_cursor: Some(end.to_string()) })
+    }
+}
+
+fn at(danmaku: &Danmaku) -> Cursor {
+    let DanmakuId(id) = danmaku.id;
+    Cursor { sent_at_ms: danmaku.sent_at.0, id }
+}
+
+/// What comes after this begins with what stands at `cursor`.
+const fn just_before(cursor: Cursor) -> Cursor {
+    Cursor { sent_at_ms: cursor.sent_at_ms, id: cursor.id.saturating_sub(1) }
+}
+
+/// What comes before this ends with what stands at `cursor`.
+fn just_after(cursor: Cursor) -> Cursor {
+    Cursor { sent_at_ms: cursor.sent_at_ms, id: cursor.id.saturating_add(1).min(i64::MAX.cast_unsigned()) }
+}
+
+fn as_usize(limit: u32) -> usize {
+    usize::try_from(limit).unwrap_or(usize::MAX)
+}

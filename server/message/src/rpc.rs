@@ -1,0 +1,130 @@
+//! The contract, implemented: who asks, may they, and the domain function that does it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use common::data_dir::FreeSpace;
+use common::token::Verifier;
+use common::{Clock, Failure, Lifecycle, Outcome, rpc};
+use idl::access::Identity;
+use idl::event::RoomRole;
+use idl::live::{GetRoom, GetStanding, LiveClient, Standing};
+use idl::message::{Danmaku, DeleteDanmaku, GetDanmaku, History, Message as Contract, PostDanmaku, ReadHistory};
+use idl::user::{Done, GetProfile, UserClient};
+use idl::{Code, Refusal, RoomId};
+use tarpc::context::Context;
+
+use crate::delete::{self, Right};
+use crate::history::Page;
+use crate::keys::KeyHash;
+use crate::post::{self, Post};
+use crate::store::Store;
+use crate::writer::Writer;
+
+/// Less than a request has: when live hangs there must be time left for the repetition of
+/// an accepted post, which needs no standing.
+const STANDING_DEADLINE: Duration = Duration::from_millis(1_000);
+
+/// What the methods work with.
+#[derive(Debug, Clone)]
+pub(crate) struct Service {
+    pub(crate) store: Store,
+    pub(crate) writer: Writer,
+    pub(crate) user: UserClient,
+    pub(crate) live: LiveClient,
+    pub(crate) clock: Clock,
+    pub(crate) space: FreeSpace,
+    pub(crate) verifier: Verifier,
+    pub(crate) lifecycle: Lifecycle,
+}
+
+/// tarpc clones the server for every request; this makes it cheap.
+#[derive(Debug, Clone)]
+pub(crate) struct Shared(pub(crate) Arc<Service>);
+
+impl Contract for Shared {
+    async fn post(self, context: Context, request: PostDanmaku) -> Result<Danmaku, Refusal> {
+        let room = request.room;
+        self.0.post(context, request).await.map_err(|f| f.into_refusal(&format!("posting in room {room}")))
+    }
+
+    async fn danmaku(self, _: Context, request: GetDanmaku) -> Result<Danmaku, Refusal> {
+        let id = request.danmaku;
+        self.0.danmaku(&request).await.map_err(|f| f.into_refusal(&format!("reading danmaku {id}")))
+    }
+
+    async fn history(self, context: Context, request: ReadHistory) -> Result<History, Refusal> {
+        let room = request.room;
+        self.0.history(context, &request).await.map_err(|f| f.into_refusal(&format!("reading room {room}'s history")))
+    }
+
+    async fn delete(self, context: Context, request: DeleteDanmaku) -> Result<Done, Refusal> {
+        let id = request.danmaku;
+        self.0.delete(context, &request).await.map_err(|f| f.into_refusal(&format!("deleting danmaku {id}")))
+    }
+}
+
+impl Service {
+    /// Not run as an effect: all of it happens in the writer, once the post is queued, and
+    /// nothing before that.
+    async fn post(&self, context: Context, request: PostDanmaku) -> Outcome<Danmaku> {
+        let identity = self.verifier.verify(&request.caller)?;
+        let (room, user) = (request.room, identity.user);
+        let key = request.key.map(|key| KeyHash::new(user, room, &key)).transpose()?;
+        let admission = match (self.admit(context, room, &identity).await, &key) {
+            (Err(refusal), None) => return Err(Failure::Refused(refusal)),
+            (admission, _) => admission,
+        };
+        let post = Post { room, user, user_name: identity.name.clone(), body: request.body, key, admission };
+        self.writer.store(post).await
+    }
+
+    async fn admit(&self, context: Context, room: RoomId, who: &Identity) -> Result<post::Admission, Refusal> {
+        self.space.check()?;
+        post::admit(&self.standing(context, room, who).await?, who)
+    }
+
+    async fn standing(&self, context: Context, room: RoomId, who: &Identity) -> Result<Standing, Refusal> {
+        let context = rpc::at_most(context, STANDING_DEADLINE);
+        rpc::answer(self.live.standing(context, GetStanding { room, user: who.user }).await)
+    }
+
+    async fn danmaku(&self, request: &GetDanmaku) -> Outcome<Danmaku> {
+        let found = self.store.find(request.room, request.danmaku).await?;
+        Ok(found.filter(|kept| !kept.deleted).ok_or_else(no_such_danmaku)?.danmaku)
+    }
+
+    async fn history(&self, context: Context, request: &ReadHistory) -> Outcome<History> {
+        let page = Page::parse(request)?;
+        if let Some(user) = request.sender {
+            rpc::answer(self.user.profile(context, GetProfile { user }).await)?;
+        }
+        let history = page.read(&self.store).await?;
+        if history.items.is_empty() && history.before_cursor.is_none() {
+            // Nothing at all: either nobody has said anything yet, or there is no such room.
+            rpc::answer(self.live.room(context, GetRoom { room: request.room }).await)?;
+        }
+        Ok(history)
+    }
+
+    async fn delete(&self, context: Context, request: &DeleteDanmaku) -> Outcome<Done> {
+        let identity = self.verifier.verify(&request.caller)?;
+        let kept = self.store.find(request.room, request.danmaku).await?.ok_or_else(no_such_danmaku)?;
+        let now = self.clock.now();
+        let right = delete::right(&kept, &identity, now);
+        let role = match right {
+            Right::Allowed => RoomRole::Viewer,
+            Right::IfModerator(_) => self.standing(context, request.room, &identity).await?.role,
+        };
+        right.with_role(role)?;
+        if !kept.deleted {
+            self.space.check()?;
+            self.lifecycle.effect(delete::delete(self.store.clone(), kept, identity.user, now)).await?;
+        }
+        Ok(Done {})
+    }
+}
+
+fn no_such_danmaku() -> Refusal {
+    Refusal::new(Code::NoSuchDanmaku, "there is no such danmaku in this room")
+}

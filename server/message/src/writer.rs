@@ -1,0 +1,256 @@
+//! Group commit: one task stores all posts of this process. While one batch is being
+//! made durable the next gathers in the queue, so a commit is shared by as many posts as
+//! came meanwhile, and none waits for company.
+//!
+//! The invariant that the history stands on: danmaku become visible in the order of
+//! (time, id). There is one batch at a time, its time is never before the one before, and
+//! ids ascend. A reader's snapshot is therefore a prefix of all later ones, and the
+//! commit horizon is exactly what is committed: a forward page neither waits for the open
+//! batch nor can miss it. (Several instances on one database would break this; they need
+//! pages to stop at now − 2 s.)
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use common::db::Tx;
+use common::{Clock, Failure, Lifecycle, Outcome};
+use idl::message::Danmaku;
+use idl::push::Lane;
+use idl::{Code, DanmakuId, Refusal, RoomId, Timestamp, UserId};
+use tokio::sync::{mpsc, oneshot};
+
+use crate::batch::{self, Known, Verdict};
+use crate::keys::KeyHash;
+use crate::lane::Lanes;
+use crate::post::Post;
+use crate::store::{self, Store};
+use crate::{Settings, announce, keys};
+
+/// Tries of a batch that meets a lock; each waits for the lock on its own, too.
+const TRIES: u32 = 3;
+const PAUSE: Duration = Duration::from_millis(20);
+/// How far the clock may have gone back over a restart for times to go on from where they
+/// were. Beyond that the clock was wrong before, and its old times are not kept alive.
+const MAX_STEP_BACK_MS: u64 = 60_000;
+
+type Answer = Result<Danmaku, Refusal>;
+
+/// Hands posts to the writing task. Clones reach the same task.
+#[derive(Debug, Clone)]
+pub(crate) struct Writer {
+    // Full: the post is refused as unavailable, to be tried again; nothing was stored. A
+    // longer wait would only end in the caller's deadline.
+    queue: mpsc::Sender<Waiting>,
+}
+
+struct Waiting {
+    post: Post,
+    answer: oneshot::Sender<Answer>,
+}
+
+impl Writer {
+    /// Stores a post. A caller that goes away while it waits undoes nothing.
+    pub(crate) async fn store(&self, post: Post) -> Outcome<Danmaku> {
+        let (answer, answered) = oneshot::channel();
+        self.queue.try_send(Waiting { post, answer }).map_err(|full| match full {
+            mpsc::error::TrySendError::Full(_) => {
+                Refusal::new(Code::Unavailable, "too many danmaku wait to be stored").retry_after_ms(1_000)
+            }
+            mpsc::error::TrySendError::Closed(_) => {
+                Refusal::new(Code::Unavailable, "the server is stopping").retry_after_ms(2_000)
+            }
+        })?;
+        let answer = answered.await.map_err(|_| anyhow::anyhow!("the writer ended with a post in hand"))?;
+        answer.map_err(Failure::Refused)
+    }
+}
+
+/// Starts the writing task. When the process stops it stores what waits and takes no more.
+pub(crate) async fn start(
+    settings: &Settings,
+    store: Store,
+    clock: Clock,
+    announcements: mpsc::Sender<Danmaku>,
+    lifecycle: &Lifecycle,
+) -> sqlx::Result<Writer> {
+    let before = store.latest_sent_at().await?.unwrap_or_default();
+    let stepped_back_ms = before.since_ms(clock.now());
+    if stepped_back_ms > MAX_STEP_BACK_MS {
+        tracing::warn!(stepped_back_ms, "the clock is far behind the latest danmaku; history will not be in order");
+    }
+    let latest = if stepped_back_ms > MAX_STEP_BACK_MS { Timestamp::default() } else { before };
+    let lanes = Lanes::new(settings.guaranteed_per_room_per_s);
+    let mut committer = Committer { store, clock, latest, lanes, announcements };
+
+    let (queue, mut waiting) = mpsc::channel::<Waiting>(settings.waiting_posts.get());
+    let batch_posts = settings.batch_posts.get();
+    let soft = lifecycle.soft().clone();
+    lifecycle.spawn("message.writer", async move {
+        let mut batch = Vec::with_capacity(batch_posts);
+        loop {
+            tokio::select! {
+                biased;
+                () = soft.cancelled(), if !waiting.is_closed() => waiting.close(),
+                taken = waiting.recv_many(&mut batch, batch_posts) => {
+                    if taken == 0 {
+                        break;
+                    }
+                    let (posts, answers): (Vec<_>, Vec<_>) = batch.drain(..).map(|w| (w.post, w.answer)).unzip();
+                    for (answer, outcome) in answers.into_iter().zip(committer.commit(&posts).await) {
+                        // An error here means that the caller went away: its danmaku stays.
+                        let _ = answer.send(outcome);
+                    }
+                }
+            }
+        }
+    });
+    Ok(Writer { queue })
+}
+
+struct Committer {
+    store: Store,
+    clock: Clock,
+    /// The time of the latest batch.
+    latest: Timestamp,
+    lanes: Lanes,
+    // Full: the danmaku is not shown live and counted as undelivered; history has it.
+    announcements: mpsc::Sender<Danmaku>,
+}
+
+/// A batch that is durable.
+struct Committed {
+    answers: Vec<Answer>,
+    /// What goes to push by the ordinary lane; the rest is in the outbox.
+    ordinary: Vec<Danmaku>,
+    facts: usize,
+}
+
+impl Committer {
+    async fn commit(&mut self, posts: &[Post]) -> Vec<Answer> {
+        let began = Instant::now();
+        let lanes: Vec<Lane> = posts.iter().map(|post| self.lane(post)).collect();
+        let outcome = self.commit_in_tries(posts, &lanes).await;
+        metrics::histogram!("goligoli_danmaku_commit_seconds").record(began.elapsed());
+        match outcome {
+            Ok(committed) => {
+                if committed.facts > 0 {
+                    self.store.outbox.committed();
+                }
+                for danmaku in committed.ordinary {
+                    if self.announcements.try_send(danmaku).is_err() {
+                        announce::count_undelivered(1);
+                    }
+                }
+                committed.answers
+            }
+            Err(error) => {
+                let refusal = Failure::Db(error).into_refusal("storing a batch of danmaku");
+                posts.iter().map(|_| Err(refusal.clone())).collect()
+            }
+        }
+    }
+
+    fn lane(&self, post: &Post) -> Lane {
+        post.admission.as_ref().map_or(Lane::Ordinary, |admission| self.lanes.choose(post.room, admission.role))
+    }
+
+    async fn commit_in_tries(&mut self, posts: &[Post], lanes: &[Lane]) -> sqlx::Result<Committed> {
+        let mut tried = 1;
+        loop {
+            match self.try_commit(posts, lanes).await {
+                Ok(Some(committed)) => return Ok(committed),
+                Ok(None) if tried < TRIES => {}
+                Ok(None) => return Err(sqlx::Error::PoolTimedOut),
+                Err(error) if tried < TRIES && is_lock(&error) => {
+                    tracing::warn!(tried, error = &error as &dyn std::error::Error, "a batch met a lock; again");
+                }
+                Err(error) => return Err(error),
+            }
+            tried += 1;
+            tokio::time::sleep(PAUSE).await;
+        }
+    }
+
+    /// One transaction; `None` if another instance claimed a key of the batch meanwhile,
+    /// which the next try will see.
+    async fn try_commit(&mut self, posts: &[Post], lanes: &[Lane]) -> sqlx::Result<Option<Committed>> {
+        let store = self.store.clone();
+        let ids = store.ids.take(posts.len()).await?;
+        let guaranteed = lanes.iter().filter(|lane| **lane == Lane::Guaranteed).count();
+        let mut slots = store.outbox.slots(guaranteed).await?.into_iter();
+
+        let mut tx = store.db.begin().await?;
+        // Read with the lock in hand: nothing later can be committed before this batch.
+        self.latest = self.latest.max(self.clock.now());
+        let now = self.latest;
+        let known = known(&mut tx, posts, now).await?;
+
+        let mut answers: Vec<Answer> = Vec::with_capacity(posts.len());
+        let (mut new, mut new_keys, mut new_lanes) = (Vec::new(), Vec::new(), Vec::new());
+        for (at, verdict) in batch::judge(posts, now, known).into_iter().enumerate() {
+            answers.push(match verdict {
+                Verdict::Store(admission) => {
+                    let danmaku = batch::danmaku(&posts[at], &admission, DanmakuId(ids[at]), now);
+                    new_keys.extend(posts[at].key.as_ref().map(|key| (key, danmaku.id)));
+                    new_lanes.push(lanes[at]);
+                    new.push(danmaku.clone());
+                    Ok(danmaku)
+                }
+                Verdict::Repeat(danmaku) => Ok(*danmaku),
+                Verdict::SameAs(first) => answers[first].clone(),
+                Verdict::Refuse(refusal) => Err(refusal),
+            });
+        }
+        if new.is_empty() {
+            return Ok(Some(Committed { answers, ordinary: new, facts: 0 }));
+        }
+
+        if !store::insert_keys(&mut tx, store.db.insert_ignore(), &new_keys, now).await? {
+            return Ok(None);
+        }
+        store::insert(&mut tx, &new).await?;
+        let (mut ordinary, mut facts) = (Vec::with_capacity(new.len()), 0);
+        for (danmaku, lane) in new.into_iter().zip(new_lanes) {
+            if lane == Lane::Guaranteed
+                && let Some(slot) = slots.next()
+            {
+                let fact = announce::publication(&danmaku, lane);
+                store.outbox.add(&mut tx, slot, danmaku.room_id.0, &fact).await?;
+                facts += 1;
+            } else {
+                ordinary.push(danmaku);
+            }
+        }
+        tx.commit().await?;
+        Ok(Some(Committed { answers, ordinary, facts }))
+    }
+}
+
+async fn known(tx: &mut Tx, posts: &[Post], now: Timestamp) -> sqlx::Result<Known> {
+    let keys: Vec<&KeyHash> = posts.iter().filter_map(|post| post.key.as_ref()).collect();
+    let mut slow: BTreeMap<(RoomId, UserId), Timestamp> = BTreeMap::new();
+    for post in posts {
+        if let Some(wait_ms) = post.admission.as_ref().ok().map(|a| a.slow_mode_ms).filter(|ms| *ms > 0) {
+            let after = Timestamp(now.0.saturating_sub(i64::try_from(wait_ms).unwrap_or(i64::MAX)));
+            let earliest = slow.entry((post.room, post.user)).or_insert(after);
+            *earliest = after.min(*earliest);
+        }
+    }
+    let slow: Vec<_> = slow.into_iter().map(|((room, user), after)| (room, user, after)).collect();
+    Ok(Known {
+        by_key: store::danmaku_by_key(tx, &keys, keys::oldest_kept(now)).await?,
+        last_sent: store::last_sent(tx, &slow).await?,
+    })
+}
+
+/// Somebody else has the database; a moment later it may be free.
+fn is_lock(error: &sqlx::Error) -> bool {
+    match error {
+        sqlx::Error::PoolTimedOut => true,
+        // SQLITE_BUSY, SQLITE_LOCKED and their extended codes.
+        sqlx::Error::Database(db) => {
+            db.code().and_then(|code| code.parse::<i64>().ok()).is_some_and(|code| matches!(code & 0xFF, 5 | 6))
+        }
+        _ => false,
+    }
+}
