@@ -1,1 +1,152 @@
-//! x
+//! *Owns* nothing; any number of gateways can run. *Calls* user, live, message, push.
+//! *Emits* HTTP: the REST API under `/api/v1`, its OpenAPI document, the web page.
+//!
+//! The files below `routes` are the tree of URLs. What every request goes through stands
+//! beside them: [`limits`], who asks (`signed`), how bodies and parameters are read
+//! (`extract`), what another site's pages may do ([`origins`]).
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::middleware::{from_fn, from_fn_with_state};
+use common::{Clock, Platform};
+use http::HeaderMap;
+use idl::live::LiveClient;
+use idl::message::MessageClient;
+use idl::push::PushClient;
+use idl::user::UserClient;
+use ipnet::IpNet;
+use serde::{Deserialize, Serialize};
+use tower_http::compression::CompressionLayer;
+use tower_http::cors::CorsLayer;
+
+mod cookies;
+mod docs;
+mod extract;
+pub mod limits;
+pub mod origins;
+mod page;
+mod reply;
+mod routes;
+mod signed;
+
+/// The gateway's settings.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Settings {
+    /// Where people reach the site (`https://live.example.org`), or empty if that is not
+    /// known. With `https` cookies are marked `Secure`.
+    pub public_url: String,
+    /// Networks of reverse proxies whose `X-Forwarded-For` and `X-Forwarded-Proto` count.
+    pub trusted_proxies: Vec<IpNet>,
+    /// Which other sites' pages may call the API.
+    pub cors: origins::Settings,
+    /// How often one address or account may ask.
+    pub limits: limits::Settings,
+}
+
+/// The services behind the gateway.
+#[derive(Debug, Clone)]
+pub struct Clients {
+    /// Accounts.
+    pub user: UserClient,
+    /// Rooms.
+    pub live: LiveClient,
+    /// Danmaku.
+    pub message: MessageClient,
+    /// Viewers. They reach push themselves; what it counts comes through live.
+    pub push: PushClient,
+}
+
+/// The HTTP edge. Clones are the same one.
+#[derive(Debug, Clone)]
+pub struct Gateway(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    clients: Clients,
+    platform: Platform,
+    origins: origins::Origins,
+    limits: limits::Limits,
+    trusted_proxies: Vec<IpNet>,
+}
+
+impl Gateway {
+    /// Makes the gateway; it forgets idle addresses until the process stops.
+    ///
+    /// # Errors
+    /// A URL or an origin in the settings is none.
+    pub fn new(settings: Settings, platform: &Platform, clients: Clients) -> anyhow::Result<Self> {
+        let limits = limits::Limits::new(settings.limits);
+        limits.forget_idle(&platform.lifecycle);
+        Ok(Self(Arc::new(Inner {
+            clients,
+            platform: platform.clone(),
+            origins: origins::Origins::new(&settings.public_url, settings.cors)?,
+            limits,
+            trusted_proxies: settings.trusted_proxies,
+        })))
+    }
+
+    /// Everything that the gateway answers: whatever no other router knows, too. The room
+    /// streams are push's; merge its router with this one.
+    pub fn router(&self) -> Router {
+        let (api, document) = docs::with_document(routes::all());
+        let router = api
+            .merge(docs::router(&document))
+            .layer(from_fn(reply::not_stored))
+            .fallback(page::serve)
+            .method_not_allowed_fallback(reply::method_not_allowed)
+            .with_state(self.clone())
+            // An event stream never passes here, and would not be compressed if it did.
+            .layer(CompressionLayer::new())
+            .layer(from_fn_with_state(self.clone(), limits::per_address))
+            .merge(ops_router(&self.0.platform));
+        match self.cors() {
+            Some(cors) => router.layer(cors),
+            None => router,
+        }
+    }
+
+    /// What lets other sites' pages call the API; `None` if none may. Push's streams need
+    /// it as well.
+    #[must_use]
+    pub fn cors(&self) -> Option<CorsLayer> {
+        self.0.origins.cors()
+    }
+
+    fn user(&self) -> &UserClient {
+        &self.0.clients.user
+    }
+
+    fn live(&self) -> &LiveClient {
+        &self.0.clients.live
+    }
+
+    fn message(&self) -> &MessageClient {
+        &self.0.clients.message
+    }
+
+    fn clock(&self) -> &Clock {
+        &self.0.platform.clock
+    }
+
+    /// Whether the client speaks HTTPS, to us or to the proxy before us.
+    fn is_https(&self, headers: &HeaderMap, client: &limits::Client) -> bool {
+        let forwarded = headers.get("x-forwarded-proto").and_then(|value| value.to_str().ok());
+        let proxied = client.through_proxy && forwarded.is_some_and(|proto| proto.eq_ignore_ascii_case("https"));
+        self.0.origins.public_is_https() || proxied
+    }
+}
+
+/// `/healthz`, `/readyz` and `/metrics` alone, for a listener that only operators reach.
+pub fn ops_router(platform: &Platform) -> Router {
+    let (router, _) = routes::health::routes().split_for_parts();
+    router.method_not_allowed_fallback(reply::method_not_allowed).with_state(platform.clone())
+}
+
+/// The OpenAPI document, as it is served.
+#[must_use]
+pub fn openapi() -> serde_json::Value {
+    docs::with_document(routes::all()).1
+}

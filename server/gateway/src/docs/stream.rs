@@ -1,0 +1,181 @@
+//! The room stream in the document. Push serves it; everything that a client needs to
+//! know is described here, with an example of every event, made from the contract.
+
+use idl::danmaku::{Color, DanmakuText, Mode, Size};
+use idl::event::{
+    ByeEvent, ByeReason, DanmakuEvent, GapEvent, HelloEvent, LiveSession, ModerationEvent, Mute, Owner, RoomChange,
+    RoomEvent, RoomRole, RoomRules, RoomState, Sender, SuppressedEvent, ViewersEvent, WelcomeEvent,
+};
+use idl::{DanmakuId, RoomId, SessionId, UserId};
+use serde::Serialize;
+use serde_json::{Value, json};
+use utoipa::OpenApi;
+
+/// Where push serves it.
+pub(super) const PATH: &str = "/api/v1/rooms/{id}/events";
+
+const DESCRIPTION: &str = "\
+Server-sent events, in one order for all viewers. A connection begins with `welcome`. One that resumes \
+(`Last-Event-ID`) goes on with the first event that was missed; any other gets `hello`, then what happens from there \
+on. If the position is no longer kept, `gap` says exactly how many events are missing, and a fresh `hello` follows.
+
+An event's id is opaque. `welcome`, `viewers` and `bye` have none; every 15 seconds a block with nothing but an id \
+moves a quiet viewer's position on. Ignore events of types that you do not know. Ordinary danmaku beyond what people \
+can read are left out of the stream (never out of the history) and counted in `suppressed`.
+
+Who is not signed in may watch unless the room's rules say otherwise. No token in the URL, ever.";
+
+#[derive(OpenApi)]
+#[openapi(components(schemas(
+    ByeEvent,
+    DanmakuEvent,
+    GapEvent,
+    HelloEvent,
+    ModerationEvent,
+    RoomEvent,
+    SuppressedEvent,
+    ViewersEvent,
+    WelcomeEvent
+)))]
+struct Events;
+
+/// The payloads' schemas.
+pub(super) fn schemas() -> utoipa::openapi::OpenApi {
+    Events::openapi()
+}
+
+pub(super) fn path_item() -> Value {
+    let query = |name: &str, description: &str, schema: Value| json!({ "name": name, "in": "query", "description": description, "required": false, "schema": schema });
+    json!({ "get": {
+        "tags": ["danmaku"],
+        "summary": "Follow a room.",
+        "description": DESCRIPTION,
+        "operationId": "follow_room",
+        "security": [{}, { "bearer": [] }, { "cookie": [] }],
+        "parameters": [
+            { "name": "id", "in": "path", "description": "The room", "required": true, "schema": { "$ref": "#/components/schemas/RoomId" } },
+            query("last_event_id", "Like the header `Last-Event-ID`, for clients that cannot set it; the header wins", json!({ "type": "string" })),
+            query("max_events", "End after so many events; for tests", json!({ "type": "integer", "minimum": 1, "maximum": 1000 })),
+            { "name": "Last-Event-ID", "in": "header", "description": "The id of the last event that was seen", "required": false, "schema": { "type": "string" } },
+        ],
+        "responses": {
+            "200": {
+                "description": "The stream; each event is one `StreamEvent`",
+                "content": { "text/event-stream": {
+                    "schema": { "$ref": "#/components/schemas/StreamEvent" },
+                    "examples": { "a quiet room": { "value": transcript() } },
+                } },
+            },
+            "401": { "description": "The token is not valid, or the room takes no guests" },
+            "403": { "description": "Not allowed" },
+        },
+    } })
+}
+
+/// One event as a client's parser gives it out; `data` is JSON of the named schema.
+pub(super) fn event_schema() -> Value {
+    let variants: Vec<Value> = examples().into_iter().map(|example| example.schema()).collect();
+    json!({
+        "description": "An event of a room's stream. `data` is one line of JSON, of the schema that belongs to `event`.",
+        "oneOf": variants,
+    })
+}
+
+struct Example {
+    event: &'static str,
+    schema: &'static str,
+    id: Option<&'static str>,
+    data: String,
+}
+
+impl Example {
+    fn schema(&self) -> Value {
+        let mut example = json!({ "event": self.event, "data": self.data });
+        if let Some(id) = self.id {
+            example["id"] = json!(id);
+        }
+        json!({
+            "title": self.event,
+            "type": "object",
+            "required": ["event", "data"],
+            "properties": {
+                "event": { "type": "string", "const": self.event },
+                "id": { "type": "string" },
+                "retry": { "type": "integer", "minimum": 0 },
+                "data": {
+                    "type": "string",
+                    "contentMediaType": "application/json",
+                    "contentSchema": { "$ref": format!("#/components/schemas/{}", self.schema) },
+                },
+            },
+            "examples": [example],
+        })
+    }
+
+    fn wire(&self) -> String {
+        let id = self.id.map(|id| format!("id: {id}\n")).unwrap_or_default();
+        format!("{id}event: {}\ndata: {}\n\n", self.event, self.data)
+    }
+}
+
+fn transcript() -> String {
+    examples().iter().take(3).map(Example::wire).collect()
+}
+
+fn examples() -> Vec<Example> {
+    let event = |event, schema, id, data: String| Example { event, schema, id, data };
+    let rules = RoomRules { slow_mode_s: 3, ..RoomRules::default() };
+    let session = LiveSession { id: SessionId(301), opened_at_ms: 1_790_000_000_000 };
+    let room = RoomState {
+        id: RoomId(7),
+        version: 4,
+        title: "Night train 夜行列车".to_owned(),
+        owner: Owner { id: UserId(21), name: "mei".to_owned() },
+        cover_url: Some("/api/v1/rooms/7/cover?v=2".to_owned()),
+        session: Some(session),
+        rules,
+    };
+    let totals = SuppressedEvent { accepted: 120, shown: 100, folded: 5, suppressed: 15 };
+    let danmaku = DanmakuText::parse("哈哈哈 what a goal").ok().map(|text| DanmakuEvent {
+        id: DanmakuId(9_001),
+        session_id: session.id,
+        sender: Sender { id: UserId(22), name: "tom".to_owned(), role: RoomRole::Viewer },
+        text,
+        mode: Mode::Scroll,
+        color: Color::from_rgb(0xFF_D3_02),
+        size: Size::Standard,
+        sent_at_ms: 1_790_000_060_250,
+    });
+    let welcome = WelcomeEvent {
+        server_time_ms: 1_790_000_060_000,
+        resumed: false,
+        lease_ms: 420_000,
+        user_id: Some(UserId(22)),
+    };
+    let hello = HelloEvent { room: room.clone(), viewers: 42, totals, danmaku: danmaku.clone().into_iter().collect() };
+    let changed = RoomEvent { change: RoomChange::Rules, room };
+    let mute = Mute { user_id: UserId(23), muted: true, until_ms: Some(1_790_003_600_000) };
+    let moderation = ModerationEvent { deleted: vec![DanmakuId(9_001)], muted: Some(mute) };
+    let gap = GapEvent {
+        n: Some(250),
+        from: Some("1790000000000.0".to_owned()),
+        to: Some("1790000060250.9001".to_owned()),
+        retry_after_ms: 800,
+    };
+    let bye = ByeEvent { reason: ByeReason::Draining, reconnect_in_ms: Some(1_500) };
+    vec![
+        event("welcome", "WelcomeEvent", None, line(&welcome)),
+        event("hello", "HelloEvent", Some("a1-41"), line(&hello)),
+        event("danmaku", "DanmakuEvent", Some("a1-42"), line(&danmaku)),
+        event("room", "RoomEvent", Some("a1-43"), line(&changed)),
+        event("moderation", "ModerationEvent", Some("a1-44"), line(&moderation)),
+        event("suppressed", "SuppressedEvent", Some("a1-45"), line(&totals)),
+        event("viewers", "ViewersEvent", None, line(&ViewersEvent { connections: 43 })),
+        event("gap", "GapEvent", Some("a1-295"), line(&gap)),
+        event("bye", "ByeEvent", None, line(&bye)),
+    ]
+}
+
+fn line(payload: &impl Serialize) -> String {
+    serde_json::to_string(payload).unwrap_or_default()
+}

@@ -1,0 +1,261 @@
+//! Reads paths, queries and bodies into types. What does not fit is refused here, with a
+//! problem that says where it does not.
+
+use std::time::Duration;
+
+use axum::extract::rejection::BytesRejection;
+use axum::extract::{DefaultBodyLimit, FromRequest, FromRequestParts, Request};
+use bytes::Bytes;
+use common::http::Problem;
+use http::request::Parts;
+use http::{HeaderMap, StatusCode, header};
+use idl::{Code, Refusal};
+use serde::de::{DeserializeOwned, IgnoredAny};
+
+/// No JSON of the API comes near this.
+const JSON_MAX_BYTES: usize = 64 << 10;
+const JSON_WAIT: Duration = Duration::from_secs(10);
+/// The largest cover image.
+pub(crate) const IMAGE_MAX_BYTES: usize = 2 << 20;
+/// A phone on a bad line needs that long for a cover.
+const IMAGE_WAIT: Duration = Duration::from_secs(60);
+const IDEMPOTENCY_KEY: &str = "idempotency-key";
+
+fn malformed(detail: impl Into<String>) -> Problem {
+    Problem::new(Code::MalformedRequest, detail)
+}
+
+/// The path's parameters.
+#[derive(Debug)]
+pub(crate) struct Path<T>(pub(crate) T);
+
+impl<T: DeserializeOwned + Send, S: Send + Sync> FromRequestParts<S> for Path<T> {
+    type Rejection = Problem;
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        match axum::extract::Path::from_request_parts(parts, state).await {
+            Ok(axum::extract::Path(value)) => Ok(Self(value)),
+            Err(rejection) => Err(malformed(format!("the path: {}", rejection.body_text()))),
+        }
+    }
+}
+
+/// The query's parameters. Unknown and repeated ones are refused: a mistyped filter must
+/// not quietly give everything.
+#[derive(Debug)]
+pub(crate) struct Query<T>(pub(crate) T);
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Query<T> {
+    type Rejection = Problem;
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        match axum::extract::Query::from_request_parts(parts, state).await {
+            Ok(axum::extract::Query(value)) => Ok(Self(value)),
+            Err(rejection) => Err(malformed(format!("the query: {}", rejection.body_text()))),
+        }
+    }
+}
+
+/// `?limit=`, which must be 1 to `most`.
+pub(crate) fn page_size(asked: Option<u32>, most: u32) -> Result<u32, Problem> {
+    match asked.unwrap_or(50) {
+        size if (1..=most).contains(&size) => Ok(size),
+        _ => Err(malformed(format!("the query: limit must be 1 to {most}"))),
+    }
+}
+
+/// The `Idempotency-Key` header: 1 to 64 visible characters, bare or as a quoted string.
+#[derive(Debug)]
+pub(crate) struct IdempotencyKey(pub(crate) Option<String>);
+
+impl<S: Send + Sync> FromRequestParts<S> for IdempotencyKey {
+    type Rejection = Problem;
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        let mut values = parts.headers.get_all(IDEMPOTENCY_KEY).iter();
+        let Some(value) = values.next() else { return Ok(Self(None)) };
+        let key = value.to_str().ok().and_then(idempotency_key).filter(|_| values.next().is_none());
+        let refuse = || malformed("the Idempotency-Key header must be one key of 1 to 64 visible ASCII characters");
+        key.map(|key| Self(Some(key))).ok_or_else(refuse)
+    }
+}
+
+fn idempotency_key(value: &str) -> Option<String> {
+    let value = value.trim();
+    let key = match value.strip_prefix('"') {
+        Some(rest) => unquote(rest)?,
+        None => value.to_owned(),
+    };
+    let fits = (1..=64).contains(&key.len()) && key.bytes().all(|b| b.is_ascii_graphic());
+    fits.then_some(key)
+}
+
+/// The rest of a structured-field string (RFC 9651) after its opening quote.
+fn unquote(rest: &str) -> Option<String> {
+    let mut key = String::new();
+    let mut chars = rest.chars();
+    loop {
+        match chars.next()? {
+            '"' => return chars.as_str().is_empty().then_some(key),
+            '\\' => key.push(chars.next().filter(|c| matches!(c, '"' | '\\'))?),
+            c => key.push(c),
+        }
+    }
+}
+
+/// A JSON object in the body.
+#[derive(Debug)]
+pub(crate) struct Json<T>(pub(crate) T);
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Json<T> {
+    type Rejection = Problem;
+    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+        let is_json = |essence: &str| {
+            essence == "application/json" || (essence.starts_with("application/") && essence.ends_with("+json"))
+        };
+        if !media_type(request.headers()).is_some_and(|essence| is_json(&essence)) {
+            return Err(Problem::new(Code::UnsupportedMedia, "the Content-Type must be application/json"));
+        }
+        let body = read(request, state, JSON_MAX_BYTES, JSON_WAIT).await?;
+        Ok(Self(parse(&body)?))
+    }
+}
+
+fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Refusal> {
+    let syntax = |error: &serde_json::Error| Refusal::new(Code::MalformedRequest, format!("the body: {error}"));
+    // serde would take an array for an object, field by field.
+    if body.iter().find(|b| !b.is_ascii_whitespace()) != Some(&b'{') {
+        serde_json::from_slice::<IgnoredAny>(body).map_err(|error| syntax(&error))?;
+        return Err(Refusal::field("", "the body must be a JSON object"));
+    }
+    let mut json = serde_json::Deserializer::from_slice(body);
+    let value = serde_path_to_error::deserialize(&mut json).map_err(|error| {
+        if error.inner().is_data() {
+            Refusal::field(&pointer(error.path()), without_position(error.inner()))
+        } else {
+            syntax(error.inner())
+        }
+    })?;
+    json.end().map_err(|error| syntax(&error))?;
+    Ok(value)
+}
+
+/// RFC 6901.
+fn pointer(path: &serde_path_to_error::Path) -> String {
+    use serde_path_to_error::Segment;
+    path.iter().fold(String::new(), |pointer, segment| match segment {
+        Segment::Map { key } => format!("{pointer}/{}", key.replace('~', "~0").replace('/', "~1")),
+        Segment::Seq { index } => format!("{pointer}/{index}"),
+        Segment::Enum { .. } | Segment::Unknown => pointer,
+    })
+}
+
+/// serde_json ends its messages with line and column; the pointer says that better.
+fn without_position(error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    match text.rfind(" at line ") {
+        Some(end) => text[..end].to_owned(),
+        None => text,
+    }
+}
+
+/// An image in the body: what it really is, its content tells later.
+#[derive(Debug)]
+pub(crate) struct Image(pub(crate) Bytes);
+
+impl<S: Send + Sync> FromRequest<S> for Image {
+    type Rejection = Problem;
+    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+        match media_type(request.headers()).as_deref() {
+            Some("image/jpeg" | "image/png" | "image/webp") => {
+                read(request, state, IMAGE_MAX_BYTES, IMAGE_WAIT).await.map(Self)
+            }
+            _ => Err(Problem::new(
+                Code::UnsupportedMedia,
+                "the Content-Type must be image/jpeg, image/png or image/webp",
+            )),
+        }
+    }
+}
+
+/// The type and subtype that `Content-Type` names, in lower case.
+fn media_type(headers: &HeaderMap) -> Option<String> {
+    let value = headers.get(header::CONTENT_TYPE)?.to_str().ok()?;
+    let essence = value.split(';').next()?.trim();
+    (!essence.is_empty()).then(|| essence.to_ascii_lowercase())
+}
+
+async fn read<S: Send + Sync>(
+    mut request: Request,
+    state: &S,
+    max_bytes: usize,
+    wait: Duration,
+) -> Result<Bytes, Problem> {
+    let too_large = || Problem::new(Code::TooLarge, format!("the body is larger than {max_bytes} bytes"));
+    let announced = request.headers().get(header::CONTENT_LENGTH).and_then(|v| v.to_str().ok()?.parse::<u64>().ok());
+    if announced.is_some_and(|bytes| bytes > max_bytes as u64) {
+        return Err(too_large());
+    }
+    DefaultBodyLimit::max(max_bytes).apply(&mut request);
+    match tokio::time::timeout(wait, Bytes::from_request(request, state)).await {
+        Ok(Ok(body)) => Ok(body),
+        Ok(Err(rejection)) if is_too_large(&rejection) => Err(too_large()),
+        Ok(Err(_)) => Err(malformed("the body broke off")),
+        Err(_) => Err(malformed("the body did not come in time")),
+    }
+}
+
+fn is_too_large(rejection: &BytesRejection) -> bool {
+    rejection.status() == StatusCode::PAYLOAD_TOO_LARGE
+}
+
+#[cfg(test)]
+mod tests {
+    use serde::Deserialize;
+
+    use super::*;
+
+    #[derive(Debug, Deserialize)]
+    #[serde(deny_unknown_fields)]
+    #[expect(dead_code, reason = "only parsing matters")]
+    struct Body {
+        text: idl::danmaku::DanmakuText,
+        #[serde(default)]
+        more: Vec<u8>,
+    }
+
+    fn refused(body: &str) -> (Code, Option<String>) {
+        let refusal = parse::<Body>(body.as_bytes()).unwrap_err();
+        (refusal.code, refusal.pointer)
+    }
+
+    #[test]
+    fn a_wrong_body_is_refused_where_it_is_wrong() {
+        let at = |pointer: &str| (Code::InvalidField, Some(pointer.to_owned()));
+        assert!(parse::<Body>(br#" {"text":"hi"} "#).is_ok());
+        assert_eq!(refused(r#"{"text":"\u0000"}"#), at("/text"));
+        assert_eq!(refused(r#"{"text":7}"#), at("/text"));
+        assert_eq!(refused(r#"{"text":"a","more":[1,300]}"#), at("/more/1"));
+        assert_eq!(refused(r#"{"text":"a","text":"b"}"#).0, Code::InvalidField);
+        assert_eq!(refused(r#"{"text":"a","admin":true}"#).0, Code::InvalidField);
+        assert_eq!(refused("{}"), at(""));
+        for other in ["[]", "[\"a\",[]]", "null", "7", "\"{\""] {
+            assert_eq!(refused(other), at(""), "{other}");
+        }
+        for broken in ["", "{", "{\"text\":\"a\"} x", "{\"text\":\"\\ud800\"}", "nul", "{\"text\":\"a\u{1}\"}", "[1,"] {
+            assert_eq!(refused(broken).0, Code::MalformedRequest, "{broken}");
+        }
+        assert_eq!(parse::<Body>(b"{\"text\":\"\xff\"}").unwrap_err().code, Code::MalformedRequest);
+        let deep = format!("{{\"more\":{}", "[".repeat(60_000));
+        assert!(matches!(refused(&deep).0, Code::MalformedRequest | Code::InvalidField));
+    }
+
+    #[test]
+    fn a_key_may_be_quoted() {
+        for (value, key) in [("abc-1", Some("abc-1")), ("\"abc-1\"", Some("abc-1")), (r#""a\"b""#, Some("a\"b"))] {
+            assert_eq!(idempotency_key(value).as_deref(), key, "{value}");
+        }
+        let long = "x".repeat(65);
+        for bad in ["", "\"\"", "\"a", "a b", "\"a\"b", r#""a\n""#, "ключ", long.as_str()] {
+            assert_eq!(idempotency_key(bad), None, "{bad}");
+        }
+        assert!(idempotency_key(&"x".repeat(64)).is_some());
+    }
+}

@@ -1,0 +1,30 @@
+//! The tree of URLs: one file per branch. Handlers read, call one service, answer.
+
+use utoipa_axum::router::OpenApiRouter;
+
+use crate::Gateway;
+
+mod auth;
+mod cover;
+mod danmaku;
+pub(crate) mod health;
+mod me;
+mod moderation;
+mod rooms;
+mod sessions;
+mod stream_key;
+mod users;
+
+/// All routes of the API.
+pub(crate) fn all() -> OpenApiRouter<Gateway> {
+    OpenApiRouter::default()
+        .merge(users::router())
+        .merge(auth::router())
+        .merge(me::router())
+        .merge(rooms::router())
+        .merge(cover::router())
+        .merge(sessions::router())
+        .merge(stream_key::router())
+        .merge(moderation::router())
+        .merge(danmaku::router())
+}

@@ -1,0 +1,143 @@
+//! `/rooms/{id}/danmaku`: saying something, and what was said.
+
+use axum::Json;
+use axum::extract::State;
+use common::http::Problem;
+use common::rpc;
+use http::StatusCode;
+use idl::message::{Danmaku, DanmakuBody, DeleteDanmaku, GetDanmaku, History, HistoryFrom, PostDanmaku, ReadHistory};
+use idl::{Code, DanmakuId, RoomId, SessionId, UserId};
+use serde::Deserialize;
+use utoipa::IntoParams;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use crate::Gateway;
+use crate::extract::{self, IdempotencyKey, Path, Query, page_size};
+use crate::reply::{Created, Reply};
+use crate::signed::{Posts, Writes};
+
+pub(super) fn router() -> OpenApiRouter<Gateway> {
+    OpenApiRouter::default().routes(routes!(read_history, post_danmaku)).routes(routes!(get_danmaku, delete_danmaku))
+}
+
+/// Say something in a room that is live.
+///
+/// The answer comes when it is stored for good; whether viewers see it live is up to the
+/// room's flow limiter.
+#[utoipa::path(
+    post,
+    path = "/api/v1/rooms/{id}/danmaku",
+    tag = "danmaku",
+    security(("bearer" = []), ("cookie" = [])),
+    params(
+        ("id" = RoomId, Path, description = "The room"),
+        ("Idempotency-Key" = Option<String>, Header, description = "Repeats with the same key give the same danmaku, for 24 hours"),
+    ),
+    request_body = DanmakuBody,
+    responses(
+        (status = 201, description = "The danmaku", body = Danmaku,
+            headers(("Location" = String, description = "The danmaku"))),
+        (status = 409, description = "The room is not live"),
+    )
+)]
+async fn post_danmaku(
+    State(gateway): State<Gateway>,
+    Posts(caller): Posts,
+    Path(room): Path<RoomId>,
+    IdempotencyKey(key): IdempotencyKey,
+    extract::Json(body): extract::Json<DanmakuBody>,
+) -> Reply<Created<Danmaku>> {
+    let request = PostDanmaku { caller, room, body, key };
+    let danmaku = rpc::answer(gateway.message().post(rpc::within(rpc::EDGE_DEADLINE), request).await)?;
+    Ok(Created(format!("/api/v1/rooms/{room}/danmaku/{}", danmaku.id), danmaku))
+}
+
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+struct HistoryQuery {
+    /// Read back from here: a `before_cursor`.
+    #[param(nullable = false)]
+    before: Option<String>,
+    /// Read on from here: an `after_cursor`. Not together with `before`.
+    #[param(nullable = false)]
+    after: Option<String>,
+    /// How many; 50 if it is not given.
+    #[param(minimum = 1, maximum = 200, nullable = false)]
+    limit: Option<u32>,
+    /// Only this broadcast's.
+    #[param(nullable = false)]
+    session: Option<SessionId>,
+    /// Only this account's.
+    #[param(nullable = false)]
+    sender: Option<UserId>,
+}
+
+/// Read a room's history: the latest page, or from a cursor on, in either direction.
+#[utoipa::path(
+    get,
+    path = "/api/v1/rooms/{id}/danmaku",
+    tag = "danmaku",
+    params(("id" = RoomId, Path, description = "The room"), HistoryQuery),
+    responses((status = 200, description = "A page, oldest first", body = History))
+)]
+async fn read_history(
+    State(gateway): State<Gateway>,
+    Path(room): Path<RoomId>,
+    Query(query): Query<HistoryQuery>,
+) -> Reply<Json<History>> {
+    let from = match (query.before, query.after) {
+        (None, None) => HistoryFrom::Latest,
+        (Some(cursor), None) => HistoryFrom::Before(cursor),
+        (None, Some(cursor)) => HistoryFrom::After(cursor),
+        (Some(_), Some(_)) => {
+            return Err(Problem::new(Code::MalformedRequest, "the query: before and after exclude each other"));
+        }
+    };
+    let limit = page_size(query.limit, 200)?;
+    let request = ReadHistory { room, from, session: query.session, sender: query.sender, limit };
+    Ok(Json(rpc::answer(gateway.message().history(rpc::within(rpc::EDGE_DEADLINE), request).await)?))
+}
+
+/// Read one danmaku.
+#[utoipa::path(
+    get,
+    path = "/api/v1/rooms/{id}/danmaku/{danmaku}",
+    tag = "danmaku",
+    params(
+        ("id" = RoomId, Path, description = "The room"),
+        ("danmaku" = DanmakuId, Path, description = "The danmaku"),
+    ),
+    responses((status = 200, description = "The danmaku", body = Danmaku))
+)]
+async fn get_danmaku(
+    State(gateway): State<Gateway>,
+    Path((room, danmaku)): Path<(RoomId, DanmakuId)>,
+) -> Reply<Json<Danmaku>> {
+    let request = GetDanmaku { room, danmaku };
+    Ok(Json(rpc::answer(gateway.message().danmaku(rpc::within(rpc::EDGE_DEADLINE), request).await)?))
+}
+
+/// Delete a danmaku everywhere; again, nothing changes. Its sender within two minutes,
+/// the room's owner and admins at any time.
+#[utoipa::path(
+    delete,
+    path = "/api/v1/rooms/{id}/danmaku/{danmaku}",
+    tag = "danmaku",
+    security(("bearer" = []), ("cookie" = [])),
+    params(
+        ("id" = RoomId, Path, description = "The room"),
+        ("danmaku" = DanmakuId, Path, description = "The danmaku"),
+    ),
+    responses((status = 204, description = "It is gone"))
+)]
+async fn delete_danmaku(
+    State(gateway): State<Gateway>,
+    Writes(caller): Writes,
+    Path((room, danmaku)): Path<(RoomId, DanmakuId)>,
+) -> Reply<StatusCode> {
+    let request = DeleteDanmaku { caller, room, danmaku };
+    rpc::answer(gateway.message().delete(rpc::within(rpc::EDGE_DEADLINE), request).await)?;
+    Ok(StatusCode::NO_CONTENT)
+}

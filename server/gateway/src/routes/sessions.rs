@@ -1,0 +1,97 @@
+//! `/rooms/{id}/sessions`: broadcasts.
+
+use axum::Json;
+use axum::extract::State;
+use common::rpc;
+use http::StatusCode;
+use idl::live::{CloseSession, ListSessions, OpenSession, Session, Sessions};
+use idl::{RoomId, SessionId};
+use serde::Deserialize;
+use utoipa::IntoParams;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use crate::Gateway;
+use crate::extract::{IdempotencyKey, Path, Query, page_size};
+use crate::reply::Reply;
+use crate::signed::Writes;
+
+pub(super) fn router() -> OpenApiRouter<Gateway> {
+    OpenApiRouter::default().routes(routes!(list_sessions, open_session)).routes(routes!(close_session))
+}
+
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct PageQuery {
+    /// The `next_cursor` of the page before.
+    #[param(nullable = false)]
+    pub(super) cursor: Option<String>,
+    /// How many; 50 if it is not given.
+    #[param(minimum = 1, maximum = 100, nullable = false)]
+    pub(super) limit: Option<u32>,
+}
+
+/// List a room's broadcasts, latest first.
+#[utoipa::path(
+    get,
+    path = "/api/v1/rooms/{id}/sessions",
+    tag = "broadcasts",
+    params(("id" = RoomId, Path, description = "The room"), PageQuery),
+    responses((status = 200, description = "A page of broadcasts", body = Sessions))
+)]
+async fn list_sessions(
+    State(gateway): State<Gateway>,
+    Path(room): Path<RoomId>,
+    Query(query): Query<PageQuery>,
+) -> Reply<Json<Sessions>> {
+    let request = ListSessions { room, cursor: query.cursor, limit: page_size(query.limit, 100)? };
+    Ok(Json(rpc::answer(gateway.live().sessions(rpc::within(rpc::EDGE_DEADLINE), request).await)?))
+}
+
+/// Begin a broadcast. The room's owner.
+#[utoipa::path(
+    post,
+    path = "/api/v1/rooms/{id}/sessions",
+    tag = "broadcasts",
+    security(("bearer" = []), ("cookie" = [])),
+    params(
+        ("id" = RoomId, Path, description = "The room"),
+        ("Idempotency-Key" = Option<String>, Header, description = "Repeats with the same key give the same broadcast, for 24 hours"),
+    ),
+    responses(
+        (status = 201, description = "The broadcast", body = Session),
+        (status = 409, description = "The room is live already"),
+    )
+)]
+async fn open_session(
+    State(gateway): State<Gateway>,
+    Writes(caller): Writes,
+    Path(room): Path<RoomId>,
+    IdempotencyKey(key): IdempotencyKey,
+) -> Reply<(StatusCode, Json<Session>)> {
+    let request = OpenSession { caller, room, key };
+    let session = rpc::answer(gateway.live().open(rpc::within(rpc::EDGE_DEADLINE), request).await)?;
+    Ok((StatusCode::CREATED, Json(session)))
+}
+
+/// End a broadcast; ending it again changes nothing. The room's owner.
+#[utoipa::path(
+    post,
+    path = "/api/v1/rooms/{id}/sessions/{session}/close",
+    tag = "broadcasts",
+    security(("bearer" = []), ("cookie" = [])),
+    params(
+        ("id" = RoomId, Path, description = "The room"),
+        ("session" = SessionId, Path, description = "The broadcast"),
+    ),
+    responses((status = 200, description = "The broadcast, ended", body = Session))
+)]
+async fn close_session(
+    State(gateway): State<Gateway>,
+    Writes(caller): Writes,
+    Path((room, session)): Path<(RoomId, SessionId)>,
+) -> Reply<Json<Session>> {
+    let request = CloseSession { caller, room, session };
+    Ok(Json(rpc::answer(gateway.live().close(rpc::within(rpc::EDGE_DEADLINE), request).await)?))
+}

@@ -1,0 +1,102 @@
+//! Who asks. A handler's argument says what it needs: [`Signed`] to read what is one's
+//! own, [`Writes`] and [`Posts`] to change something, [`SignsIn`] to become somebody.
+
+use std::sync::Arc;
+
+use axum::extract::FromRequestParts;
+use common::http::{Problem, credentials};
+use credentials::Credentials;
+use http::HeaderMap;
+use http::request::Parts;
+use idl::access::Identity;
+use idl::{Caller, Code, Refusal};
+
+use crate::Gateway;
+use crate::limits::Client;
+
+/// Somebody who is signed in; the token is passed on, services verify it again.
+#[derive(Debug)]
+pub(crate) struct Signed(pub(crate) Caller);
+
+/// Somebody who is signed in and changes something.
+#[derive(Debug)]
+pub(crate) struct Writes(pub(crate) Caller);
+
+/// Somebody who is signed in and posts a danmaku.
+#[derive(Debug)]
+pub(crate) struct Posts(pub(crate) Caller);
+
+/// Somebody at an address that does not try too many names and passwords.
+#[derive(Debug)]
+pub(crate) struct SignsIn(pub(crate) Visitor);
+
+/// Anybody, and what their browser sent along.
+#[derive(Debug)]
+pub(crate) struct Visitor {
+    pub(crate) headers: HeaderMap,
+    /// Cookies may only travel encrypted.
+    pub(crate) https: bool,
+    /// Whether this may set or use cookies.
+    pub(crate) same_site: Result<(), Refusal>,
+}
+
+impl FromRequestParts<Gateway> for Signed {
+    type Rejection = Problem;
+    async fn from_request_parts(parts: &mut Parts, gateway: &Gateway) -> Result<Self, Problem> {
+        Ok(Self(identify(parts, gateway)?.0))
+    }
+}
+
+impl FromRequestParts<Gateway> for Writes {
+    type Rejection = Problem;
+    async fn from_request_parts(parts: &mut Parts, gateway: &Gateway) -> Result<Self, Problem> {
+        let (caller, identity) = identify(parts, gateway)?;
+        gateway.0.limits.write(&client(parts)?, identity.user)?;
+        Ok(Self(caller))
+    }
+}
+
+impl FromRequestParts<Gateway> for Posts {
+    type Rejection = Problem;
+    async fn from_request_parts(parts: &mut Parts, gateway: &Gateway) -> Result<Self, Problem> {
+        let (caller, identity) = identify(parts, gateway)?;
+        gateway.0.limits.danmaku(&client(parts)?, identity.user)?;
+        Ok(Self(caller))
+    }
+}
+
+impl FromRequestParts<Gateway> for SignsIn {
+    type Rejection = Problem;
+    async fn from_request_parts(parts: &mut Parts, gateway: &Gateway) -> Result<Self, Problem> {
+        gateway.0.limits.sign_in(&client(parts)?)?;
+        Visitor::from_request_parts(parts, gateway).await.map(Self)
+    }
+}
+
+impl FromRequestParts<Gateway> for Visitor {
+    type Rejection = Problem;
+    async fn from_request_parts(parts: &mut Parts, gateway: &Gateway) -> Result<Self, Problem> {
+        Ok(Self {
+            https: gateway.is_https(&parts.headers, &client(parts)?),
+            same_site: gateway.0.origins.check(&parts.headers, &parts.uri),
+            headers: parts.headers.clone(),
+        })
+    }
+}
+
+fn identify(parts: &Parts, gateway: &Gateway) -> Result<(Caller, Arc<Identity>), Problem> {
+    let nobody = || Refusal::new(Code::NotSignedIn, "this needs a log-in: send Authorization: Bearer and the token");
+    let credentials = credentials::of(&parts.headers)?.ok_or_else(nobody)?;
+    let identity = gateway.0.platform.verifier.verify(credentials.caller())?;
+    if matches!(credentials, Credentials::Cookie(_)) && !parts.method.is_safe() {
+        gateway.0.origins.check(&parts.headers, &parts.uri)?;
+    }
+    match credentials {
+        Credentials::Bearer(caller) | Credentials::Cookie(caller) => Ok((caller, identity)),
+    }
+}
+
+fn client(parts: &Parts) -> Result<Client, Problem> {
+    // Without it somebody took the layer away that finds it out.
+    parts.extensions.get::<Client>().copied().ok_or_else(|| Refusal::internal().into())
+}
