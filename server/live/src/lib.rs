@@ -1,1 +1,138 @@
-//! x
+//! Owns: rooms, their rules, covers, admins, mutes and stream keys; broadcasts (sessions).
+//! Calls: user (who an account is), push (publications, retained states, viewer counts).
+//! Emits: `room` and `moderation` events of every change, through its outbox, to push.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use common::outbox::Outbox;
+use common::{Db, Ids, Platform, rpc as calls};
+use idl::live::{Live as _, LiveClient};
+use idl::push::PushClient;
+use idl::user::UserClient;
+use serde::{Deserialize, Serialize};
+use tarpc::server::Channel as _;
+use tokio::sync::Mutex;
+
+mod announce;
+mod change;
+mod cover;
+mod cursor;
+mod idempotency;
+mod people;
+mod picture;
+mod role;
+mod room;
+mod rounds;
+mod rpc;
+mod session;
+mod standing;
+mod store;
+mod text;
+
+#[cfg(test)]
+mod tests;
+
+/// Settings of the live service.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Settings {
+    /// The most rooms that an account may have.
+    pub rooms_per_account: u32,
+    /// How many cover images are decoded at once; each may take some 400 MiB for a moment.
+    pub cover_workers: usize,
+    /// How often the viewers of live rooms are counted.
+    pub viewer_count_interval_ms: u64,
+    /// How often the states of live rooms are given to push again, in case it lost them.
+    pub retain_interval_ms: u64,
+}
+
+/// The live service of this process.
+#[derive(Debug, Clone)]
+pub struct Live {
+    core: Arc<Core>,
+}
+
+/// What every part of the service stands on.
+#[derive(Debug)]
+struct Core {
+    settings: Settings,
+    platform: Platform,
+    db: Db,
+    ids: Ids,
+    outbox: Outbox,
+    user: UserClient,
+    push: PushClient,
+    standings: standing::Standings,
+    covers: cover::Workshop,
+    arrivals: announce::Arrivals,
+    /// One change of a room at a time, so that its facts get their places in the outbox in
+    /// the order of their commits. Rooms share a place in the queue with few others.
+    turns: Vec<Arc<Mutex<()>>>,
+}
+
+const TURNS: usize = 64;
+
+impl Live {
+    /// Opens the database and begins the rounds: relaying facts, counting viewers,
+    /// retaining states, sweeping.
+    ///
+    /// # Errors
+    /// A setting is out of bounds, or the database can't be opened or migrated.
+    pub async fn start(
+        settings: Settings,
+        platform: &Platform,
+        user: UserClient,
+        push: PushClient,
+    ) -> anyhow::Result<Self> {
+        anyhow::ensure!((1..=64).contains(&settings.cover_workers), "live.cover_workers must be 1 to 64");
+        anyhow::ensure!(settings.viewer_count_interval_ms > 0, "live.viewer_count_interval_ms must not be 0");
+        anyhow::ensure!(settings.retain_interval_ms > 0, "live.retain_interval_ms must not be 0");
+        let db = Db::open(&platform.db_url, &platform.data_dir, "live", &sqlx::migrate!()).await?;
+        let ids = Ids::new(db.clone());
+        let core = Arc::new(Core {
+            platform: platform.clone(),
+            outbox: Outbox::new(db.clone(), ids.clone()),
+            db,
+            ids,
+            user,
+            push,
+            standings: standing::Standings::new(),
+            covers: cover::Workshop::new(settings.cover_workers),
+            arrivals: announce::Arrivals::default(),
+            turns: (0..TURNS).map(|_| Arc::default()).collect(),
+            settings,
+        });
+        core.begin_rounds();
+        Ok(Self { core })
+    }
+
+    /// A client that reaches this service in this process.
+    #[must_use]
+    pub fn serve_in_process(&self) -> LiveClient {
+        let service = rpc::Service::new(Arc::clone(&self.core));
+        calls::in_process(&self.core.platform.lifecycle, |far| far.execute(service.serve())).into()
+    }
+}
+
+impl Core {
+    fn begin_rounds(self: &Arc<Self>) {
+        let (lifecycle, soft) = (&self.platform.lifecycle, self.platform.lifecycle.soft());
+        let core = Arc::clone(self);
+        lifecycle.spawn("live.relay", async move { core.relay().await });
+        let (core, stop) = (Arc::clone(self), soft.clone());
+        let interval = Duration::from_millis(self.settings.viewer_count_interval_ms);
+        lifecycle.spawn("live.viewers", async move {
+            stop.run_until_cancelled(core.count_viewers_every(interval)).await;
+        });
+        let (core, stop) = (Arc::clone(self), soft.clone());
+        let interval = Duration::from_millis(self.settings.retain_interval_ms);
+        lifecycle.spawn("live.retain", async move {
+            stop.run_until_cancelled(core.retain_every(interval)).await;
+        });
+        let (core, stop) = (Arc::clone(self), soft.clone());
+        lifecycle.spawn("live.sweep", async move {
+            stop.run_until_cancelled(core.sweep_forever()).await;
+        });
+    }
+}
