@@ -2,6 +2,7 @@
 import Danmaku from 'danmaku/dist/esm/danmaku.dom.js'
 import type { DanmakuEvent, Mode, Size } from '../api/contract'
 import { type Display, isHidden } from './display'
+import { Lanes, breadth } from './lanes'
 import { isDark, safeColor } from './palette'
 
 /** The engine keeps every line it was ever given, so it is replaced after so many… */
@@ -11,13 +12,20 @@ const ENGINE_LIFE_MS = 3_600_000
 /** A line crosses a wide stage in this time at normal speed; a narrow one is crossed sooner. */
 const CROSSING_S = 9
 const NARROW_CROSSING_S = 6
+/** A line that stands still does so for this long. */
+const STANDING_S = 4.5
 /** Bilibili's sizes, relative to the middle one. */
 const SIZES: Record<Size, number> = { small: 18 / 25, standard: 1, large: 36 / 25 }
-const MODES: Record<Mode, 'rtl' | 'ltr' | 'top' | 'bottom'> = { scroll: 'rtl', reverse: 'ltr', top: 'top', bottom: 'bottom' }
+/** A line's height, and a little of its way in, for the gap to the next one. */
+const LINE_HEIGHT = 1.41
+const GAP = 1.3
+type Way = 'rtl' | 'ltr' | 'top' | 'bottom'
+const MODES: Record<Mode, Way> = { scroll: 'rtl', reverse: 'ltr', top: 'top', bottom: 'bottom' }
 
+/** Two layers, because an engine has one pace: its standing lines would stand as long as others fly. */
 interface Engine {
-  box: HTMLElement
-  danmaku: Danmaku
+  flying: Danmaku
+  standing: Danmaku
   lines: number
   startedAt: number
 }
@@ -25,6 +33,7 @@ interface Engine {
 export class Flight {
   private engine: Engine | null = null
   private retired: Engine[] = []
+  private readonly lanes = new Lanes<Way>()
   private readonly resized: ResizeObserver
 
   constructor(
@@ -42,8 +51,10 @@ export class Flight {
     if (!display.shown) return this.stop()
     this.layer.style.setProperty('--letters', `${this.letters}px`)
     for (const engine of this.engines) {
-      engine.danmaku.resize()
-      engine.danmaku.speed = this.speed
+      engine.flying.resize()
+      engine.standing.resize()
+      engine.flying.speed = this.speed
+      engine.standing.speed = this.standingSpeed
     }
   }
 
@@ -52,11 +63,13 @@ export class Flight {
     // A hidden tab draws no frame: its lines would all start at once later.
     if (!this.display.shown || document.hidden || this.width === 0) return
     if (!own && isHidden(danmaku, this.display)) return
-    const crowded = this.onStage >= this.room
-    if (crowded && !own && danmaku.sender.role === 'viewer') return
+    const way = MODES[danmaku.mode] ?? 'rtl'
+    const must = own || danmaku.sender.role !== 'viewer'
+    if (!this.claimLane(way, danmaku) && !must) return
     const engine = this.current()
     engine.lines += 1
-    engine.danmaku.emit({ mode: MODES[danmaku.mode] ?? 'rtl', render: () => lineElement(danmaku, own) })
+    const layer = way === 'top' || way === 'bottom' ? engine.standing : engine.flying
+    layer.emit({ mode: way, render: () => lineElement(danmaku, own) })
   }
 
   /** Deleted lines vanish at once. (The engine must find its elements, so they stay, unseen.) */
@@ -81,11 +94,16 @@ export class Flight {
     const engine = this.engine
     if (engine && engine.lines < LINES_PER_ENGINE && Date.now() - engine.startedAt < ENGINE_LIFE_MS) return engine
     if (engine) this.replace(engine)
+    const flying = new Danmaku({ container: this.box(), engine: 'dom', speed: this.speed })
+    const standing = new Danmaku({ container: this.box(), engine: 'dom', speed: this.standingSpeed })
+    return (this.engine = { flying, standing, lines: 0, startedAt: Date.now() })
+  }
+
+  private box(): HTMLElement {
     const box = document.createElement('div')
     box.className = 'flight'
     this.layer.append(box)
-    const danmaku = new Danmaku({ container: box, engine: 'dom', speed: this.speed })
-    return (this.engine = { box, danmaku, lines: 0, startedAt: Date.now() })
+    return box
   }
 
   /** The old engine goes when its last line has left the stage. */
@@ -117,20 +135,35 @@ export class Flight {
     return Math.max(1, (this.width / crossing) * this.display.speed)
   }
 
-  private get onStage(): number {
-    return this.layer.querySelectorAll('.flight [data-id]').length
+  /** The engine lets a line stand for as long as this speed needs for the stage's width. */
+  private get standingSpeed(): number {
+    return Math.max(1, this.width / STANDING_S)
   }
 
-  /** As many lines as can be read: every lane about two thirds full. */
-  private get room(): number {
-    const lanes = Math.max(1, Math.floor(this.layer.clientHeight / (this.letters * 1.4)))
-    return Math.max(6, Math.round(lanes * Math.max(1, this.width / (this.letters * 11))))
+  /** False if the line would come in over others. */
+  private claimLane(way: Way, danmaku: DanmakuEvent): boolean {
+    const now = performance.now() / 1000
+    const letters = this.letters * (SIZES[danmaku.size] ?? 1)
+    const height = letters * LINE_HEIGHT
+    const fits = this.lanes.fits(way, height, this.layer.clientHeight, now)
+    if (fits) this.lanes.take(way, height, now + this.busyFor(way, breadth(danmaku.text) * letters))
+    return fits
+  }
+
+  /** Seconds until a line of this width gives its lane to the next one. */
+  private busyFor(way: Way, width: number): number {
+    if (way === 'top' || way === 'bottom') return STANDING_S
+    const crossing = this.width / this.speed
+    return GAP * crossing * (width / (this.width + width))
   }
 }
 
-function retire({ box, danmaku }: Engine): void {
-  danmaku.destroy()
-  box.remove()
+function retire(engine: Engine): void {
+  for (const danmaku of [engine.flying, engine.standing]) {
+    const { container } = danmaku as unknown as { container: HTMLElement }
+    danmaku.destroy()
+    container.remove()
+  }
 }
 
 function lineElement(danmaku: DanmakuEvent, own: boolean): HTMLElement {

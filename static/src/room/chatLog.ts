@@ -16,6 +16,8 @@ export type Line = DanmakuLine | NoticeLine | GapLine
 const KEPT = 400
 /** Lines kept while they read older ones. */
 const KEPT_READING = 2000
+/** Lines read at once when the visitor scrolls up. */
+export const OLDER_PAGE = 100
 /** Ids remembered, so that no line comes twice or comes back after its deletion. */
 const REMEMBERED = 5000
 /** The list on the page follows in steps: fifty lines a second must not be fifty renderings. */
@@ -28,6 +30,11 @@ export class ChatLog {
   reading = false
   /** Where older lines go on; `null` at the beginning, `undefined` before the first look. */
   olderCursor: string | null | undefined = undefined
+
+  /** No room for older lines; whoever wants those reads the replay. */
+  get full(): boolean {
+    return this.all.length > KEPT_READING - OLDER_PAGE
+  }
 
   private all: Line[] = []
   private readonly seen = new Set<string>()

@@ -6,13 +6,12 @@ import {
   type Danmaku, type DanmakuBody, type DanmakuEvent, type History, type Person, type Room, type RoomState, type RoomRules, type Session, asEvent,
 } from '../api/contract'
 import { serverNow, setServerTime } from '../shell/clock'
-import { ChatLog, type GapLine } from './chatLog'
+import { ChatLog, type GapLine, OLDER_PAGE } from './chatLog'
 import { FlowLoss } from './flowLoss'
 import { RoomStream, type StreamHandlers } from './stream'
 
 /** Older lines are caught up in the list only; a thousand at once would be no danmaku but a wall. */
 const FRESH_MS = 5_000
-const HISTORY_PAGE = 100
 /** The most pages read to find what is older, or what was missed. */
 const MOST_PAGES = 10
 
@@ -165,16 +164,13 @@ export function useLiveRoom(id: string) {
     takeAway([danmaku.id])
   }
 
-  /** True if there were older lines. */
-  async function loadOlder(): Promise<boolean> {
+  async function loadOlder(): Promise<void> {
     for (let page = 0; page < MOST_PAGES && log.olderCursor !== null; page++) {
-      const query = { before: log.olderCursor, limit: HISTORY_PAGE }
+      const query = { before: log.olderCursor, limit: OLDER_PAGE }
       const history = await call<History>('GET', `/rooms/${id}/danmaku`, { query })
-      const added = log.addOlder(history.items.map(asEvent))
       log.olderCursor = history.before_cursor
-      if (added > 0) return true
+      if (log.addOlder(history.items.map(asEvent)) > 0) return
     }
-    return false
   }
 
   async function loadGap(line: GapLine): Promise<void> {

@@ -11,7 +11,7 @@ export function startNightScene(canvas: HTMLCanvasElement, seed: number): () => 
   const pen = canvas.getContext('2d')
   if (!pen) return () => {}
   const still = window.matchMedia('(prefers-reduced-motion: reduce)')
-  const hue = 205 + (seed % 7) * 14
+  const hue = 205 + (seed % 7) * 10
   const hills: Hills[] = [
     { depth: 0.25, base: 0.7, height: 0.16, color: `hsl(${hue} 32% 17%)`, lights: 0 },
     { depth: 0.55, base: 0.81, height: 0.13, color: `hsl(${hue} 34% 12%)`, lights: 0.1 },
@@ -56,7 +56,7 @@ function paint(pen: CanvasRenderingContext2D, width: number, height: number, s: 
   const sky = pen.createLinearGradient(0, 0, 0, height)
   sky.addColorStop(0, `hsl(${hue + 14} 42% 7%)`)
   sky.addColorStop(0.55, `hsl(${hue + 4} 36% 16%)`)
-  sky.addColorStop(0.8, `hsl(${hue - 170} 34% 27%)`)
+  sky.addColorStop(0.8, `hsl(${24 + (seed % 5) * 4} 34% 27%)`)
   pen.fillStyle = sky
   pen.fillRect(0, 0, width, height)
   stars(pen, width, height, s, seed)
@@ -107,10 +107,11 @@ function paintHills(pen: CanvasRenderingContext2D, width: number, height: number
     if (chance(seed, n, 7) >= hills.lights) continue
     const x = n * plot - travelled
     const y = ridge(x) + height * (0.018 + 0.05 * chance(seed, n, 8))
-    pen.fillStyle = 'rgb(255 180 84 / 14%)'
-    pen.beginPath()
-    pen.arc(x, y, size * 4, 0, Math.PI * 2)
-    pen.fill()
+    const glow = pen.createRadialGradient(x, y, 0, x, y, size * 6)
+    glow.addColorStop(0, 'rgb(255 180 84 / 34%)')
+    glow.addColorStop(1, 'rgb(255 180 84 / 0%)')
+    pen.fillStyle = glow
+    pen.fillRect(x - size * 6, y - size * 6, size * 12, size * 12)
     pen.fillStyle = `rgb(255 196 120 / ${55 + 40 * chance(seed, n, 6)}%)`
     pen.fillRect(x - size / 2, y - size / 2, size, size * 1.3)
   }

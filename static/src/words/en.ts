@@ -125,8 +125,8 @@ export const en = {
   },
   send: {
     placeholder: 'Say something…',
-    placeholderOff: 'The chat is closed while the room is off air',
-    placeholderMuteAll: 'Only the streamer and admins may post now',
+    placeholderOff: 'Off air: chat is closed',
+    placeholderMuteAll: 'Only staff may post now',
     submit: 'Send',
     logIn: 'Log in to join',
     style: 'Style of the line',
@@ -137,8 +137,8 @@ export const en = {
     sizes: { small: 'Small', standard: 'Normal', large: 'Large' },
     text: 'Your line',
     left: (n: number) => `${n} characters left`,
-    slow: (s: number) => `Slow mode: one line every ${s} s`,
-    mutedUntil: (time: string) => `You are muted until ${time}`,
+    slow: (s: number) => `Slow mode: every ${s} s`,
+    mutedUntil: (time: string) => `Muted until ${time}`,
     muted: 'You are muted in this room',
   },
   manage: {
