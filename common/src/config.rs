@@ -7,7 +7,8 @@ use figment::Figment;
 use figment::providers::{Env, Format as _, Toml};
 use serde::de::DeserializeOwned;
 
-/// The prefix of the environment's keys; `__` stands between levels.
+/// The prefix of the environment's keys; `__` stands between levels. `GOLIGOLI_CONFIG` names the
+/// file and is no key.
 pub const ENV_PREFIX: &str = "GOLIGOLI_";
 
 /// The configuration can't be used; says which key, and where it came from.
@@ -28,7 +29,7 @@ pub fn load<T: DeserializeOwned>(defaults: &str, file: Option<&Path>) -> Result<
         layers = layers.merge(Toml::file_exact(file));
     }
     layers
-        .merge(Env::prefixed(ENV_PREFIX).split("__"))
+        .merge(Env::prefixed(ENV_PREFIX).ignore(&["config"]).split("__"))
         .extract()
         .map_err(|error| ConfigError(error.to_string().replace('\n', " ")))
 }

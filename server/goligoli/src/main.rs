@@ -1,2 +1,20 @@
-//! x
-fn main() {}
+//! The `goligoli` command: parses, runs, and says in one line what went wrong.
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+use goligoli::cli::Cli;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    match Cli::parse().run().await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("goligoli: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,168 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use common::{Clock, telemetry};
+use idl::user::Secret;
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::{App, Config, demo, operator};
+
+/// A live-streaming platform for danmaku and lotteries.
+#[derive(Debug, Parser)]
+#[command(name = "goligoli", version, about)]
+pub struct Cli {
+    /// A configuration file; its keys override the defaults, the environment overrides it.
+    #[arg(long, env = "GOLIGOLI_CONFIG", global = true)]
+    config: Option<PathBuf>,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the services (the default).
+    Serve(Serve),
+    /// Run everything, with a demo room in which a danmaku file plays over and over.
+    Demo(demo::Options),
+    /// Print the configuration that is in effect.
+    Config,
+    /// What only the site's operator may do.
+    #[command(subcommand)]
+    Admin(Admin),
+    /// Make test accounts; prints them with tokens, one line of JSON each.
+    Seed(Seed),
+}
+
+#[derive(Debug, Default, Args)]
+struct Serve {
+    /// Run only this service (may be repeated). None named: all of them.
+    #[arg(long = "service")]
+    services: Vec<Service>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
+enum Service {
+    Gateway,
+    User,
+    Live,
+    Message,
+    Push,
+}
+
+#[derive(Debug, Subcommand)]
+enum Admin {
+    /// Make an account an admin of the site.
+    Grant {
+        /// The account's name.
+        name: String,
+    },
+    /// Give an account a new random password.
+    ResetPassword {
+        /// The account's name.
+        name: String,
+    },
+}
+
+#[derive(Debug, Args)]
+struct Seed {
+    /// How many.
+    #[arg(long)]
+    accounts: u32,
+    /// What their names begin with.
+    #[arg(long, default_value = "viewer-")]
+    prefix: String,
+    /// The password of all of them; random if it is not given.
+    #[arg(long)]
+    password: Option<String>,
+}
+
+impl Cli {
+    /// Does what was asked.
+    ///
+    /// # Errors
+    /// Says in one line what went wrong.
+    pub async fn run(self) -> anyhow::Result<()> {
+        let config = Config::load(self.config.as_deref())?;
+        match self.command.unwrap_or(Command::Serve(Serve::default())) {
+            Command::Serve(serve) => {
+                serve.check()?;
+                telemetry::init(&config.log)?;
+                let app = App::start(config, Clock::system()).await?;
+                tracing::info!(http = %app.http, ops = ?app.ops, "goligoli is up: http://{}/", app.http);
+                until_stopped(app).await
+            }
+            Command::Demo(options) => {
+                telemetry::init(&config.log)?;
+                until_stopped(demo::start(config, options).await?).await
+            }
+            Command::Config => {
+                print!("{}", toml::to_string(&config)?);
+                Ok(())
+            }
+            Command::Admin(Admin::Grant { name }) => operator::run(&config, operator::Command::Grant { name }).await,
+            Command::Admin(Admin::ResetPassword { name }) => {
+                operator::run(&config, operator::Command::ResetPassword { name }).await
+            }
+            Command::Seed(Seed { accounts, prefix, password }) => {
+                let password = Secret(password.unwrap_or_else(|| format!("{:032x}", rand::random::<u128>())));
+                operator::run(&config, operator::Command::Seed { accounts, prefix, password }).await
+            }
+        }
+    }
+}
+
+impl Serve {
+    /// Embedded back-ends live in one process; part of the services would talk to nobody.
+    fn check(&self) -> anyhow::Result<()> {
+        let mut named = self.services.clone();
+        named.sort_unstable();
+        named.dedup();
+        let all = Service::value_variants().len();
+        anyhow::ensure!(
+            named.is_empty() || named.len() == all,
+            "embedded back-ends need every service in this process, but --service names {} of {all}",
+            named.len()
+        );
+        Ok(())
+    }
+}
+
+/// Runs until a signal, a second one or a broken task; then stops in order.
+async fn until_stopped(app: App) -> anyhow::Result<()> {
+    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+    let broken = app.lifecycle().soft().clone();
+    let by_signal = tokio::select! {
+        _ = interrupt.recv() => true,
+        _ = terminate.recv() => true,
+        () = broken.cancelled() => false,
+    };
+    tracing::info!("stopping");
+    let hard = app.lifecycle().hard().clone();
+    tokio::select! {
+        () = app.stop() => {}
+        _ = interrupt.recv() => hard.cancel(),
+        _ = terminate.recv() => hard.cancel(),
+    }
+    anyhow::ensure!(by_signal, "a part of the server broke; the log says which");
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn part_of_the_services_is_refused_on_embedded_back_ends() {
+        let only_push = Serve { services: vec![Service::Push] };
+        assert!(only_push.check().unwrap_err().to_string().contains("1 of 5"));
+        Serve { services: Service::value_variants().to_vec() }.check().unwrap();
+    }
+}

@@ -1,0 +1,93 @@
+//! The whole configuration. `default.toml` holds every key with its default and what it
+//! means; a file, then the environment, override it.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use common::config::ConfigError;
+use common::telemetry;
+use serde::{Deserialize, Serialize};
+
+/// The defaults, which are also the documentation.
+pub const DEFAULTS: &str = include_str!("default.toml");
+
+/// Everything that can be set. See `default.toml`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// Where all data lies.
+    pub data_dir: PathBuf,
+    /// Logs.
+    pub log: telemetry::Settings,
+    /// The public listener.
+    pub http: Http,
+    /// The operators' listener.
+    pub ops: Ops,
+    /// Databases.
+    pub db: Store,
+    /// Blobs.
+    pub objects: Store,
+    /// The user service.
+    pub user: user::Settings,
+    /// The live service.
+    pub live: live::Settings,
+    /// The message service.
+    pub message: message::Settings,
+    /// The push service.
+    pub push: push::Settings,
+    /// The gateway.
+    pub gateway: gateway::Settings,
+}
+
+/// The public listener.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Http {
+    /// Address and port; port 0 takes a free one.
+    pub listen: SocketAddr,
+    /// Connections that may be open; more wait to be accepted.
+    pub max_connections: usize,
+    /// A stop waits so long for requests and streams before it cuts them.
+    pub stop_grace_ms: u64,
+}
+
+/// The operators' listener: metrics and health.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Ops {
+    /// Whether it is opened.
+    pub enabled: bool,
+    /// Address and port; port 0 takes a free one.
+    pub listen: SocketAddr,
+}
+
+/// A back-end that is chosen by URL.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Store {
+    /// Which, and where.
+    pub url: String,
+}
+
+impl Config {
+    /// Defaults < file < environment.
+    ///
+    /// # Errors
+    /// A key is unknown or a value has the wrong type; says which.
+    pub fn load(file: Option<&Path>) -> Result<Self, ConfigError> {
+        common::config::load(DEFAULTS, file)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_defaults_are_whole_and_print_as_they_are_read() {
+        let config: Config = common::config::load(DEFAULTS, None).unwrap();
+        let printed = toml::to_string(&config).unwrap();
+        let again: Config = common::config::load(&printed, None).unwrap();
+        assert_eq!(toml::to_string(&again).unwrap(), printed);
+    }
+}

@@ -1,0 +1,11 @@
+//! One binary: its command line, its configuration, and the wiring of its services. The
+//! only crate that knows every service.
+
+pub mod cli;
+pub mod config;
+pub mod demo;
+pub mod operator;
+pub mod wiring;
+
+pub use config::Config;
+pub use wiring::App;

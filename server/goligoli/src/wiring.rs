@@ -1,0 +1,170 @@
+//! Composition: starts the services of a process and hands each the clients of those
+//! that it may call. The only place that knows who runs where.
+
+use std::collections::BTreeSet;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use common::data_dir::{DataDir, FreeSpace};
+use common::health::Health;
+use common::http::{edge, serve::serve};
+use common::objects::Objects;
+use common::revocation::Revocations;
+use common::token::Signer;
+use common::{Clock, Lifecycle, Platform, telemetry};
+use gateway::{Clients, Gateway};
+use live::Live;
+use message::Message;
+use push::Push;
+use tokio::net::TcpListener;
+use user::{Operator, User};
+
+use crate::Config;
+use crate::operator;
+
+/// A running process with all services on embedded back-ends.
+#[derive(Debug)]
+pub struct App {
+    /// Where the API, the page and the streams are.
+    pub http: SocketAddr,
+    /// Where metrics and health are, if that listener is on.
+    pub ops: Option<SocketAddr>,
+    /// The services, as the gateway calls them.
+    pub clients: Clients,
+    /// What only the operator may do.
+    pub operator: Operator,
+    lifecycle: Lifecycle,
+    stop_grace: Duration,
+    wires: Wires,
+    _data_dir: DataDir,
+}
+
+impl App {
+    /// Starts everything; when this returns, requests are answered.
+    ///
+    /// # Errors
+    /// A setting makes no sense, the data folder is in use or can't be used, or a
+    /// listener's port is taken.
+    pub async fn start(config: Config, clock: Clock) -> anyhow::Result<Self> {
+        telemetry::metrics();
+        let http = TcpListener::bind(config.http.listen)
+            .await
+            .with_context(|| format!("listening on http.listen = {}", config.http.listen))?;
+        let ops = match config.ops.enabled {
+            true => Some(
+                TcpListener::bind(config.ops.listen)
+                    .await
+                    .with_context(|| format!("listening on ops.listen = {}", config.ops.listen))?,
+            ),
+            false => None,
+        };
+        let data_dir = DataDir::lock(&config.data_dir)?;
+        let (platform, signer) = platform(&config, &data_dir, clock)?;
+
+        let mut wires = Wires::default();
+        let push = Push::start(config.push, &platform)?;
+        let push_client = push.serve_in_process();
+        let user = User::start(config.user, &platform, signer, wires.wire("user", "push", &push_client)).await?;
+        let user_client = user.serve_in_process();
+        let live = Live::start(
+            config.live,
+            &platform,
+            wires.wire("live", "user", &user_client),
+            wires.wire("live", "push", &push_client),
+        )
+        .await?;
+        let live_client = live.serve_in_process();
+        let message = Message::start(
+            config.message,
+            &platform,
+            wires.wire("message", "user", &user_client),
+            wires.wire("message", "live", &live_client),
+            wires.wire("message", "push", &push_client),
+        )
+        .await?;
+        let clients = Clients {
+            user: wires.wire("gateway", "user", &user_client),
+            live: wires.wire("gateway", "live", &live_client),
+            message: wires.wire("gateway", "message", &message.serve_in_process()),
+            push: wires.wire("gateway", "push", &push_client),
+        };
+        let gateway = Gateway::new(config.gateway, &platform, clients.clone())?;
+        let revocations = platform.verifier.revocations();
+        revocations.follow(push_client, platform.clock.clone(), &platform.health, &platform.lifecycle);
+
+        let streams = match gateway.cors() {
+            Some(cors) => push.router().layer(cors),
+            None => push.router(),
+        };
+        let addresses = (http.local_addr()?, ops.as_ref().map(TcpListener::local_addr).transpose()?);
+        let public = edge::around(gateway.router().merge(streams));
+        serve(http, public, config.http.max_connections, &platform.lifecycle);
+        if let Some(ops) = ops {
+            serve(ops, edge::around(gateway::ops_router(&platform)), MAX_OPS_CONNECTIONS, &platform.lifecycle);
+        }
+        operator::listen(data_dir.path(), user.operator(), &platform.lifecycle)?;
+        Ok(Self {
+            http: addresses.0,
+            ops: addresses.1,
+            clients,
+            operator: user.operator(),
+            lifecycle: platform.lifecycle,
+            stop_grace: Duration::from_millis(config.http.stop_grace_ms),
+            wires,
+            _data_dir: data_dir,
+        })
+    }
+
+    /// Which service was handed a client of which.
+    #[must_use]
+    pub const fn wires(&self) -> &BTreeSet<(&'static str, &'static str)> {
+        &self.wires.0
+    }
+
+    /// Start and stop of this process.
+    #[must_use]
+    pub const fn lifecycle(&self) -> &Lifecycle {
+        &self.lifecycle
+    }
+
+    /// Finishes what is under way, says goodbye to the streams, and ends.
+    pub async fn stop(self) {
+        self.lifecycle.stop(self.stop_grace).await;
+    }
+}
+
+const MAX_OPS_CONNECTIONS: usize = 64;
+
+/// The platform of this process, and the key that only the user service gets.
+///
+/// # Errors
+/// A back-end can't be opened.
+pub fn platform(config: &Config, data_dir: &DataDir, clock: Clock) -> anyhow::Result<(Platform, Arc<Signer>)> {
+    let (lifecycle, health) = (Lifecycle::new(), Health::default());
+    let signer = Signer::load_or_create(data_dir.path(), clock.clone())?;
+    let platform = Platform {
+        data_dir: data_dir.path().to_owned(),
+        db_url: config.db.url.clone(),
+        objects: Objects::open(&config.objects.url, data_dir.path())?,
+        space: FreeSpace::watch(data_dir.path(), &health, &lifecycle),
+        verifier: signer.verifier(Revocations::default()),
+        clock,
+        lifecycle,
+        health,
+    };
+    Ok((platform, Arc::new(signer)))
+}
+
+/// Every client that is handed to a service goes through here, so that a test can hold
+/// who calls whom against the architecture.
+#[derive(Debug, Default)]
+struct Wires(BTreeSet<(&'static str, &'static str)>);
+
+impl Wires {
+    fn wire<C: Clone>(&mut self, caller: &'static str, callee: &'static str, client: &C) -> C {
+        self.0.insert((caller, callee));
+        client.clone()
+    }
+}
