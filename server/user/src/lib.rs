@@ -25,6 +25,8 @@ mod rpc;
 mod seed;
 mod store;
 mod sweep;
+#[cfg(test)]
+mod tests;
 mod tokens;
 
 pub use operator::Operator;

@@ -118,6 +118,15 @@ fn hash(password: &Password) -> Result<String, password_hash::Error> {
 }
 
 #[cfg(test)]
+impl Hasher {
+    /// Takes all places, until it is dropped.
+    pub(crate) async fn occupy(&self) -> OwnedSemaphorePermit {
+        let all = u32::try_from(self.places.available_permits()).unwrap();
+        Arc::clone(&self.places).acquire_many_owned(all).await.unwrap()
+    }
+}
+
+#[cfg(test)]
 mod tests {
     use super::*;
 
@@ -150,7 +159,7 @@ mod tests {
     async fn a_full_queue_refuses_at_once_and_recovers() {
         let hasher = Hasher::new(0).unwrap();
         let cores = hasher.places.available_permits();
-        let held = Arc::clone(&hasher.places).acquire_many_owned(u32::try_from(cores).unwrap()).await.unwrap();
+        let held = hasher.occupy().await;
         let refused = hasher.hash(password("correct horse").unwrap()).await.unwrap_err().into_refusal("a test");
         assert_eq!((refused.code, refused.retry_after_ms), (Code::Unavailable, Some(RETRY_AFTER_MS)));
         drop(held);

@@ -1,0 +1,94 @@
+//! What can't be seen from outside.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use common::data_dir::FreeSpace;
+use common::health::Health;
+use common::objects::Objects;
+use common::outbox::Outbox;
+use common::revocation::Revocations;
+use common::token::Signer;
+use common::{Clock, Ids, Lifecycle, Platform};
+use idl::user::{LogIn, Secret};
+use idl::{Code, DeviceId, Timestamp, UserId};
+
+use crate::accounts::Accounts;
+use crate::{Settings, open, store};
+
+const NOW: Timestamp = Timestamp(1_700_000_000_000);
+
+async fn accounts(folder: &Path) -> Accounts {
+    let clock = Clock::manual(NOW);
+    let signer = Arc::new(Signer::load_or_create(folder, clock.clone()).unwrap());
+    let platform = Platform {
+        data_dir: folder.to_owned(),
+        db_url: "sqlite:".to_owned(),
+        objects: Objects::open("folder:", folder).unwrap(),
+        verifier: signer.verifier(Revocations::default()),
+        clock,
+        lifecycle: Lifecycle::new(),
+        health: Health::default(),
+        space: FreeSpace::default(),
+    };
+    let settings = Settings {
+        access_token_seconds: 600,
+        log_in_days: 30,
+        wrong_passwords: 10,
+        wrong_passwords_window_seconds: 900,
+        hash_queue: 0,
+    };
+    open(&settings, &platform, signer).await.unwrap()
+}
+
+#[test]
+fn the_migration_has_the_platforms_tables() {
+    let migration = include_str!("../migrations/0001_init.sql");
+    assert!(migration.contains(Ids::TABLE) && migration.contains(Outbox::TABLE));
+}
+
+#[tokio::test]
+async fn a_sweep_removes_what_has_run_out_and_nothing_else() {
+    let folder = tempfile::tempdir().unwrap();
+    let accounts = accounts(folder.path()).await;
+    let mut devices = Vec::new();
+    for id in 1..=1_201 {
+        devices.push(accounts.fresh_device(DeviceId(id), UserId(7), String::new()).unwrap());
+    }
+    devices[0].expires_at = devices[0].expires_at.plus_ms(1);
+    let mut tx = accounts.store.db().begin().await.unwrap();
+    for some in devices.chunks(500) {
+        store::insert_devices(&mut tx, some).await.unwrap();
+    }
+    tx.commit().await.unwrap();
+    accounts.clock.advance_ms(30 * 86_400_000);
+    let now = accounts.clock.now();
+    accounts.store.count_wrong_password("past", now, now).await.unwrap();
+    accounts.store.count_wrong_password("present", now, now.plus_ms(1)).await.unwrap();
+
+    assert_eq!(accounts.sweep().await.unwrap(), 1_201);
+    assert!(accounts.store.wrong_passwords("past").await.unwrap().is_none());
+    assert_eq!(accounts.store.wrong_passwords("present").await.unwrap().unwrap().times, 1);
+    let left = accounts.store.devices(UserId(7), Timestamp(0)).await.unwrap();
+    assert_eq!(left.iter().map(|device| device.id).collect::<Vec<_>>(), [DeviceId(1)]);
+    assert_eq!(accounts.sweep().await.unwrap(), 0);
+}
+
+/// Otherwise the time of an answer would tell which names there are.
+#[tokio::test]
+async fn a_log_in_to_a_name_that_nobody_has_needs_a_core_like_any_other() {
+    let folder = tempfile::tempdir().unwrap();
+    let accounts = accounts(folder.path()).await;
+    let log_in = || async {
+        let password = Secret("correct horse".to_owned());
+        let request = LogIn { name: "nobody".to_owned(), password, device_name: String::new() };
+        accounts.log_in(request).await.unwrap_err().into_refusal("a test").code
+    };
+    let busy = accounts.hasher.occupy().await;
+    assert_eq!(log_in().await, Code::Unavailable);
+    // A password that was not checked is not counted as wrong.
+    assert!(accounts.store.wrong_passwords("nobody").await.unwrap().is_none());
+    drop(busy);
+    assert_eq!(log_in().await, Code::WrongCredentials);
+    assert_eq!(accounts.store.wrong_passwords("nobody").await.unwrap().unwrap().times, 1);
+}
