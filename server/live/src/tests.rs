@@ -1,1 +1,8 @@
+//! The service through its client, on a real database, with its neighbours played.
 
+mod covers;
+mod people;
+mod rooms;
+mod sessions;
+mod telling;
+mod world;
