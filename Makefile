@@ -1,0 +1,45 @@
+# The two commands of the README are `make demo` and `make test`.
+
+.PHONY: demo serve page build test check advisories bench screenshots
+
+# The server with a demo room in it: http://127.0.0.1:8080/
+demo: build
+	target/release/goligoli demo
+
+# The server alone.
+serve: build
+	target/release/goligoli serve
+
+build: page
+	cargo build --release --locked -p goligoli
+
+# The web page, which the binary embeds.
+page: static/dist/index.html
+
+static/dist/index.html: $(shell find static -path static/node_modules -prune -o -path static/dist -prune -o -type f -print)
+	@tests/need.sh rust node
+	cd static && npm ci --no-audit --no-fund && npm run build
+	@touch $@
+
+# Everything that CI holds against a change, but the advisories.
+test:
+	tests/all.sh
+
+# The part of it that needs no browser and no Python.
+check: page
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets --locked -- -D warnings
+	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --document-private-items --locked
+	cargo build --locked -p goligoli
+	cargo test --workspace --locked
+
+advisories:
+	tests/advisories.sh
+
+# Durable posts a second, with latencies; see "Performance" in the README.
+bench: build
+	cargo run --release --locked -p goligoli-tests --bin bench-post
+
+# The pictures in the README, taken anew from the running demo.
+screenshots: build
+	tests/browser/screenshots.sh

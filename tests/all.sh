@@ -1,0 +1,32 @@
+#!/usr/bin/env bash
+# Everything that holds goligoli together: style, documentation, unit, property, contract,
+# end-to-end, API and browser tests. Stops at the first that fails.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+step() { printf '\n== %s (%s s)\n' "$*" "$SECONDS"; }
+
+step "tools"
+tests/need.sh rust node chromium python
+
+step "page: types, tests, build"
+(cd static && npm ci --no-audit --no-fund && npm test && npm run build)
+
+step "style"
+cargo fmt --all --check
+cargo clippy --workspace --all-targets --locked -- -D warnings
+
+step "documentation"
+RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --document-private-items --locked
+
+step "unit, property, contract and end-to-end tests"
+cargo build --locked -p goligoli
+cargo test --workspace --locked
+
+step "API: schemathesis on the OpenAPI document"
+tests/api/run.sh
+
+step "browser and event-stream clients"
+tests/browser/run.sh
+
+step "all passed"

@@ -1,0 +1,29 @@
+#!/usr/bin/env bash
+# Says in one line what is missing, or installs it where it can: tests/need.sh rust node chromium python
+set -euo pipefail
+
+missing() { echo "goligoli needs $1" >&2; exit 1; }
+
+install_debian() { # PACKAGE… — as root on Debian or Ubuntu; otherwise says what to install
+    if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
+        echo "installing $*" >&2
+        (apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$@") >&2
+    else
+        missing "$* (on Debian: sudo apt-get install $*)"
+    fi
+}
+
+for tool in "$@"; do
+    case $tool in
+        rust) command -v cargo >/dev/null || missing "Rust 1.94 or newer (https://rustup.rs)" ;;
+        node)
+            command -v npm >/dev/null || missing "Node.js 20.19 or newer with npm (https://nodejs.org)"
+            node -e 'const [a,b]=process.versions.node.split(".").map(Number); process.exit(a>20||(a===20&&b>=19)?0:1)' \
+                || missing "Node.js 20.19 or newer; this is $(node --version)" ;;
+        chromium)
+            [ -x "${CHROMIUM:-/usr/bin/chromium}" ] || install_debian chromium
+            fc-list 2>/dev/null | grep -qi 'noto.*cjk' || install_debian fonts-noto-cjk fonts-noto-color-emoji fontconfig ;;
+        python) command -v python3 >/dev/null && python3 -m venv --help >/dev/null 2>&1 || install_debian python3 python3-venv ;;
+        *) missing "$tool, which tests/need.sh does not know" ;;
+    esac
+done
