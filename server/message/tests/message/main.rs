@@ -1,0 +1,9 @@
+//! The message service through its real client, on a real database; the services that it
+//! calls are stand-ins behind their real contracts.
+
+mod announcing;
+mod deleting;
+mod fakes;
+mod posting;
+mod reading;
+mod stage;

@@ -1,0 +1,187 @@
+//! A message service with stand-ins around it, and the hands to play with it.
+
+use std::num::{NonZeroU32, NonZeroUsize};
+use std::path::Path;
+use std::time::Duration;
+
+use common::health::Health;
+use common::objects::Objects;
+use common::revocation::Revocations;
+use common::token::Signer;
+use common::{Clock, Lifecycle, Platform, rpc};
+use idl::access::SiteRole;
+use idl::danmaku::{Color, DanmakuText, Mode, Size};
+use idl::message::*;
+use idl::user::Done;
+use idl::{Caller, DanmakuId, DeviceId, Refusal, RoomId, Timestamp, UserId};
+use message::{Message, Settings};
+use tempfile::TempDir;
+
+use crate::fakes::{FakeLive, FakePush, FakeUser};
+
+pub(crate) const ROOM: RoomId = RoomId(7);
+pub(crate) const START: Timestamp = Timestamp(1_700_000_000_000);
+const PATIENCE: Duration = Duration::from_secs(20);
+
+pub(crate) struct Stage {
+    pub(crate) dir: TempDir,
+    pub(crate) clock: Clock,
+    pub(crate) live: FakeLive,
+    pub(crate) push: FakePush,
+    pub(crate) lifecycle: Lifecycle,
+    pub(crate) message: MessageClient,
+    signer: Signer,
+}
+
+pub(crate) fn settings() -> Settings {
+    let n = |n| NonZeroUsize::new(n).expect("not 0");
+    Settings {
+        waiting_posts: n(4_096),
+        batch_posts: n(500),
+        waiting_announcements: n(20_000),
+        waiting_announcements_per_room: n(2_000),
+        announced_rooms_at_once: n(16),
+        guaranteed_per_room_per_s: NonZeroU32::new(20).expect("not 0"),
+    }
+}
+
+impl Stage {
+    /// With [`ROOM`] open.
+    pub(crate) async fn new() -> Self {
+        Self::with(settings()).await
+    }
+
+    pub(crate) async fn with(settings: Settings) -> Self {
+        let stage = Self::start(
+            tempfile::tempdir().expect("a folder"),
+            settings,
+            Clock::manual(START),
+            FakeLive::default(),
+            FakePush::default(),
+        )
+        .await;
+        stage.live.open(ROOM, START);
+        stage
+    }
+
+    async fn start(dir: TempDir, settings: Settings, clock: Clock, live: FakeLive, push: FakePush) -> Self {
+        let lifecycle = Lifecycle::new();
+        let signer = Signer::load_or_create(dir.path(), clock.clone()).expect("a key");
+        let platform = Platform {
+            data_dir: dir.path().to_owned(),
+            db_url: "sqlite:".into(),
+            objects: Objects::open("folder:", dir.path()).expect("a folder"),
+            clock: clock.clone(),
+            lifecycle: lifecycle.clone(),
+            health: Health::default(),
+            space: Default::default(),
+            verifier: signer.verifier(Revocations::default()),
+        };
+        let message = Message::start(
+            settings,
+            &platform,
+            FakeUser.serve_in_process(&lifecycle),
+            live.serve_in_process(&lifecycle),
+            push.serve_in_process(&lifecycle),
+        )
+        .await
+        .expect("it starts");
+        let message = message.serve_in_process();
+        Self { dir, clock, live, push, lifecycle, message, signer }
+    }
+
+    /// What a process would find that started after this one was killed now.
+    pub(crate) async fn after_kill(&self) -> Self {
+        let dir = tempfile::tempdir().expect("a folder");
+        for file in ["message.db", "message.db-wal"] {
+            std::fs::copy(self.dir.path().join(file), dir.path().join(file)).expect("a copy");
+        }
+        Self::start(dir, settings(), self.clock.clone(), self.live.clone(), FakePush::default()).await
+    }
+
+    /// Stops and starts again.
+    pub(crate) async fn restarted(self) -> Self {
+        self.lifecycle.stop(PATIENCE).await;
+        Self::start(self.dir, settings(), self.clock, self.live, self.push).await
+    }
+
+    pub(crate) fn caller(&self, user: u64) -> Caller {
+        self.caller_as(user, SiteRole::Member)
+    }
+
+    pub(crate) fn caller_as(&self, user: u64, role: SiteRole) -> Caller {
+        assert!(user > 0, "an id is never 0");
+        let name = format!("user{user}");
+        let hour = Duration::from_secs(3_600);
+        let (token, _) = self.signer.sign(UserId(user), &name, role, DeviceId(user), hour).expect("a token");
+        Caller { token }
+    }
+
+    pub(crate) fn request(&self, user: u64, room: RoomId, words: &str, key: Option<&str>) -> PostDanmaku {
+        PostDanmaku { caller: self.caller(user), room, body: body(words), key: key.map(str::to_owned) }
+    }
+
+    pub(crate) async fn send(&self, request: PostDanmaku) -> Result<Danmaku, Refusal> {
+        rpc::answer(self.message.post(rpc::within(PATIENCE), request).await)
+    }
+
+    pub(crate) async fn post(&self, user: u64, words: &str) -> Result<Danmaku, Refusal> {
+        self.send(self.request(user, ROOM, words, None)).await
+    }
+
+    pub(crate) async fn post_with(&self, user: u64, words: &str, key: &str) -> Result<Danmaku, Refusal> {
+        self.send(self.request(user, ROOM, words, Some(key))).await
+    }
+
+    pub(crate) async fn get(&self, danmaku: DanmakuId) -> Result<Danmaku, Refusal> {
+        let request = GetDanmaku { room: ROOM, danmaku };
+        rpc::answer(self.message.danmaku(rpc::within(PATIENCE), request).await)
+    }
+
+    pub(crate) async fn delete(&self, caller: Caller, danmaku: DanmakuId) -> Result<Done, Refusal> {
+        let request = DeleteDanmaku { caller, room: ROOM, danmaku };
+        rpc::answer(self.message.delete(rpc::within(PATIENCE), request).await)
+    }
+
+    pub(crate) async fn history(&self, request: ReadHistory) -> Result<History, Refusal> {
+        rpc::answer(self.message.history(rpc::within(PATIENCE), request).await)
+    }
+
+    /// The latest 200 of [`ROOM`], oldest first.
+    pub(crate) async fn latest(&self) -> Vec<Danmaku> {
+        self.history(page(HistoryFrom::Latest, 200)).await.expect("a page").items
+    }
+
+    /// Waits until push was told what the test waits for.
+    pub(crate) async fn until(&self, what: &str, reached: impl Fn(&FakePush) -> bool) {
+        let mut changes = self.push.changes();
+        let wait = async {
+            while !reached(&self.push) {
+                changes.changed().await.expect("push is there");
+            }
+        };
+        tokio::time::timeout(PATIENCE, wait).await.unwrap_or_else(|_| panic!("never happened: {what}"));
+    }
+
+    /// A second connection to the same database, to stand in its way.
+    pub(crate) async fn other_db(&self) -> common::Db {
+        open_db(self.dir.path()).await
+    }
+}
+
+async fn open_db(dir: &Path) -> common::Db {
+    common::Db::open("sqlite:", dir, "message", &sqlx::migrate!()).await.expect("a database")
+}
+
+pub(crate) fn body(words: &str) -> DanmakuBody {
+    DanmakuBody {
+        text: DanmakuText::parse(words).expect("a text"),
+        mode: Mode::Top,
+        color: Color::from_rgb(0x12_34_56),
+        size: Size::Large,
+    }
+}
+
+pub(crate) fn page(from: HistoryFrom, limit: u32) -> ReadHistory {
+    ReadHistory { room: ROOM, from, session: None, sender: None, limit }
+}
