@@ -16,9 +16,10 @@ const NARROW_CROSSING_S = 6
 const STANDING_S = 4.5
 /** Bilibili's sizes, relative to the middle one. */
 const SIZES: Record<Size, number> = { small: 18 / 25, standard: 1, large: 36 / 25 }
-/** A line's height, and a little of its way in, for the gap to the next one. */
+/** The part of the stage that lines may fill which cross the way of most others. */
+const OTHER_WAYS = 0.4
+/** A line's height with its padding. */
 const LINE_HEIGHT = 1.41
-const GAP = 1.3
 type Way = 'rtl' | 'ltr' | 'top' | 'bottom'
 const MODES: Record<Mode, Way> = { scroll: 'rtl', reverse: 'ltr', top: 'top', bottom: 'bottom' }
 
@@ -145,16 +146,15 @@ export class Flight {
     const now = performance.now() / 1000
     const letters = this.letters * (SIZES[danmaku.size] ?? 1)
     const height = letters * LINE_HEIGHT
-    const fits = this.lanes.fits(way, height, this.layer.clientHeight, now)
-    if (fits) this.lanes.take(way, height, now + this.busyFor(way, breadth(danmaku.text) * letters))
-    return fits
+    const share = this.layer.clientHeight * (way === 'rtl' ? 1 : OTHER_WAYS)
+    return this.lanes.take(way, height, this.busyFor(way, breadth(danmaku.text) * letters), share, now)
   }
 
   /** Seconds until a line of this width gives its lane to the next one. */
   private busyFor(way: Way, width: number): number {
     if (way === 'top' || way === 'bottom') return STANDING_S
     const crossing = this.width / this.speed
-    return GAP * crossing * (width / (this.width + width))
+    return crossing * (width / (this.width + width))
   }
 }
 
