@@ -1,0 +1,11 @@
+//! The gateway from outside, with fakes behind it.
+
+#![expect(clippy::unwrap_used, reason = "what is unexpected in a test fails it")]
+
+mod auth;
+mod limits;
+mod openapi;
+mod page;
+mod rejections;
+mod rest;
+mod support;

@@ -1,0 +1,119 @@
+//! What works, and in which form it answers.
+
+use http::Method;
+
+use crate::support::{JPEG, Site};
+
+#[tokio::test]
+async fn what_is_made_says_where_it_is() {
+    let site = Site::start();
+    let ask = |path: &str, body: &str| site.post(path).bearer(21).json(body).send();
+    let room = ask("/api/v1/rooms", r#"{"title":"a"}"#).await.status(201);
+    assert_eq!((room.header("location"), &room.json()["id"]), ("/api/v1/rooms/7", &"7".into()));
+    let danmaku = ask("/api/v1/rooms/7/danmaku", r##"{"text":" 哈 ","color":"#FFD302"}"##).await.status(201);
+    assert_eq!(danmaku.header("location"), "/api/v1/rooms/7/danmaku/9001");
+    let body = danmaku.json();
+    assert_eq!((&body["text"], &body["color"], &body["mode"]), (&"哈".into(), &"#ffd302".into(), &"scroll".into()));
+    assert_eq!(body["sent_at"], "2026-09-21T14:13:20.000Z");
+    ask("/api/v1/rooms/7/sessions", "").await.status(201);
+    assert_eq!(ask("/api/v1/rooms/7/stream-key", "").await.status(200).json()["stream_key"], "shown-once");
+}
+
+#[tokio::test]
+async fn queries_reach_the_service_as_they_were_meant() {
+    let site = Site::start();
+    for (path, expected) in [
+        ("/api/v1/rooms", "ListRooms { live: false, search: None, owner: None, cursor: None, limit: 50 }"),
+        (
+            "/api/v1/rooms?live=true&search=%E5%A4%9C%20%26&owner=21&cursor=c&limit=100",
+            "ListRooms { live: true, search: Some(\"夜 &\"), owner: Some(UserId(21)), cursor: Some(\"c\"), limit: 100 }",
+        ),
+        ("/api/v1/rooms/7/danmaku", "from: Latest, session: None, sender: None, limit: 50"),
+        (
+            "/api/v1/rooms/7/danmaku?before=5.1&limit=200",
+            "from: Before(\"5.1\"), session: None, sender: None, limit: 200",
+        ),
+        (
+            "/api/v1/rooms/7/danmaku?after=5.1&session=3&sender=2",
+            "session: Some(SessionId(3)), sender: Some(UserId(2))",
+        ),
+        ("/api/v1/rooms/7/sessions?cursor=x&limit=1", "cursor: Some(\"x\"), limit: 1"),
+    ] {
+        site.get(path).send().await.status(200);
+        let asked = site.behind.asked().pop().unwrap();
+        assert!(asked.contains(expected), "{asked}");
+    }
+}
+
+#[tokio::test]
+async fn a_device_is_called_what_it_or_its_software_says() {
+    let site = Site::start();
+    let login = |body: &str| site.post("/api/v1/auth/login").header("user-agent", "Firefox/140").json(body).send();
+    login(r#"{"name":"mei","password":"12345678"}"#).await.status(200);
+    login(r#"{"name":"mei","password":"12345678","device_name":"my phone"}"#).await.status(200);
+    let asked = site.behind.asked();
+    assert!(asked[0].contains("device_name: \"Firefox/140\"") && asked[1].contains("device_name: \"my phone\""));
+    assert!(!asked.concat().contains("12345678"), "no secret in Debug");
+}
+
+#[tokio::test]
+async fn nothing_is_cached_but_covers() {
+    let site = Site::start();
+    for path in ["/api/v1/rooms", "/api/v1/me", "/api/v1/rooms/7/danmaku", "/api/v1/users/21"] {
+        assert_eq!(site.get(path).bearer(21).send().await.status(200).header("cache-control"), "no-store", "{path}");
+    }
+    let cover = site.get("/api/v1/rooms/7/cover").send().await.status(200);
+    assert_eq!((cover.header("content-type"), cover.body.as_slice()), ("image/jpeg", JPEG));
+    assert_eq!(cover.header("cache-control"), "public, no-cache");
+    assert_eq!(cover.header("x-content-type-options"), "nosniff");
+    let lasting = "public, max-age=31536000, immutable";
+    assert_eq!(site.get("/api/v1/rooms/7/cover?v=2").send().await.header("cache-control"), lasting);
+    assert_eq!(site.get("/api/v1/rooms/7/cover?v=1").send().await.header("cache-control"), "public, no-cache");
+    let same = site.get("/api/v1/rooms/7/cover").header("if-none-match", "\"1\", \"2\"").send().await.status(304);
+    assert!(same.body.is_empty());
+    site.get("/api/v1/rooms/7/cover").header("if-none-match", "\"1\"").send().await.status(200);
+}
+
+#[tokio::test]
+async fn long_answers_are_compressed_for_who_can_read_that() {
+    let site = Site::start();
+    let plain = site.get("/api/v1/rooms").send().await.status(200);
+    let packed = site.get("/api/v1/rooms").header("accept-encoding", "gzip").send().await.status(200);
+    assert_eq!((plain.header("content-encoding"), packed.header("content-encoding")), ("", "gzip"));
+    assert!(packed.body.len() * 5 < plain.body.len());
+    let cover = site.get("/api/v1/rooms/7/cover").header("accept-encoding", "gzip").send().await.status(200);
+    assert_eq!(cover.header("content-encoding"), "");
+}
+
+#[tokio::test]
+async fn operators_see_how_it_is() {
+    let site = Site::start();
+    assert_eq!(site.get("/healthz").send().await.status(200).json()["status"], "ok");
+    site.platform.health.report("db", Ok(()));
+    assert_eq!(site.get("/readyz").send().await.status(200).json()["parts"]["db"], "ok");
+    site.platform.health.report("disk", Err("full".to_owned()));
+    let red = site.get("/readyz").send().await.problem(503, "unavailable");
+    assert_eq!(red.json()["detail"], "disk: full");
+    site.get("/healthz").send().await.status(200);
+    site.platform.health.report("disk", Ok(()));
+    site.platform.lifecycle.soft().cancel();
+    assert_eq!(site.get("/readyz").send().await.problem(503, "unavailable").json()["detail"], "process: stopping");
+
+    common::telemetry::metrics();
+    site.get("/api/v1/rooms/7").send().await.status(200);
+    let metrics = site.get("/metrics").send().await.status(200);
+    assert!(metrics.header("content-type").starts_with("text/plain; version=0.0.4"));
+    let text = String::from_utf8(metrics.body).unwrap();
+    assert!(text.contains("route=\"/api/v1/rooms/{id}\""), "{text}");
+    assert!(!text.contains("/api/v1/rooms/7"), "no ids in labels");
+}
+
+#[tokio::test]
+async fn patches_leave_what_they_do_not_name() {
+    let site = Site::start();
+    let patch = site.ask(Method::PATCH, "/api/v1/rooms/7").bearer(21).json(r#"{"title":"b"}"#).send().await;
+    patch.status(200);
+    let asked = site.behind.asked().pop().unwrap();
+    assert!(asked.contains("title: Some(\"b\"), description: None, category: None"), "{asked}");
+    assert!(asked.contains("Caller(***)"), "{asked}");
+}

@@ -1,0 +1,233 @@
+//! The fakes themselves.
+
+use std::fmt::Debug;
+
+use bytes::Bytes;
+use idl::danmaku::DanmakuText;
+use idl::event::{Owner, RoomRole, RoomRules, Sender};
+use idl::live::*;
+use idl::message::*;
+use idl::push::*;
+use idl::user::*;
+use idl::{DanmakuId, DeviceId, Refusal, RoomId, SessionId, UserId};
+use tarpc::context::Context;
+
+use super::{Behind, NOW};
+
+pub(crate) const JPEG: &[u8] = b"\xff\xd8\xff\xe0 not quite a picture";
+
+impl Behind {
+    async fn answer<T>(&self, request: impl Debug, answer: T) -> Result<T, Refusal> {
+        self.answer_to(format!("{request:?}"), answer).await
+    }
+
+    async fn answer_to<T>(&self, request: String, answer: T) -> Result<T, Refusal> {
+        self.asked.lock().unwrap().push(request);
+        if *self.hangs.lock().unwrap() {
+            std::future::pending::<()>().await;
+        }
+        let refusal = self.refusal.lock().unwrap().clone();
+        refusal.map_or(Ok(answer), Err)
+    }
+}
+
+fn logged_in() -> LoggedIn {
+    LoggedIn {
+        account: account(),
+        device: DeviceId(1_021),
+        access_token: Secret("the-access-token".to_owned()),
+        access_expires_at: NOW.plus_ms(900_000),
+        refresh_token: Secret("the-refresh-token".to_owned()),
+        refresh_expires_at: NOW.plus_ms(86_400_000),
+    }
+}
+
+fn account() -> Account {
+    Account {
+        id: UserId(21),
+        name: "mei".to_owned(),
+        role: idl::access::SiteRole::Member,
+        bio: String::new(),
+        created_at: NOW,
+    }
+}
+
+fn owner() -> Owner {
+    Owner { id: UserId(21), name: "mei".to_owned() }
+}
+
+fn a_room() -> Room {
+    Room {
+        id: RoomId(7),
+        owner: owner(),
+        title: "Night train".to_owned(),
+        description: String::new(),
+        category: String::new(),
+        cover_url: None,
+        session: None,
+        viewers: 3,
+        rules: RoomRules::default(),
+        created_at: NOW,
+    }
+}
+
+fn a_session() -> Session {
+    Session {
+        id: SessionId(301),
+        room_id: RoomId(7),
+        title: "Night train".to_owned(),
+        opened_at: NOW,
+        closed_at: None,
+        peak_viewers: 3,
+    }
+}
+
+fn a_danmaku(body: DanmakuBody) -> Danmaku {
+    Danmaku {
+        id: DanmakuId(9_001),
+        room_id: RoomId(7),
+        session_id: SessionId(301),
+        sender: Sender { id: UserId(21), name: "mei".to_owned(), role: RoomRole::Owner },
+        text: body.text,
+        mode: body.mode,
+        color: body.color,
+        size: body.size,
+        sent_at: NOW,
+        offset_ms: 0,
+    }
+}
+
+fn some_danmaku() -> Danmaku {
+    let text = DanmakuText::parse("哈哈哈").unwrap();
+    a_danmaku(DanmakuBody { text, mode: Default::default(), color: Default::default(), size: Default::default() })
+}
+
+fn muted() -> MutedUser {
+    MutedUser { user: owner(), until: None, session_only: true, created_at: NOW }
+}
+
+impl User for Behind {
+    async fn register(self, _: Context, request: Register) -> Result<LoggedIn, Refusal> {
+        self.answer(request, logged_in()).await
+    }
+    async fn log_in(self, _: Context, request: LogIn) -> Result<LoggedIn, Refusal> {
+        self.answer(request, logged_in()).await
+    }
+    async fn refresh(self, _: Context, request: Refresh) -> Result<LoggedIn, Refusal> {
+        let shown = format!("Refresh {{ {} }}", request.refresh_token.0);
+        self.answer_to(shown, logged_in()).await
+    }
+    async fn log_out(self, _: Context, request: LogOut) -> Result<Done, Refusal> {
+        let shown = format!("LogOut {{ {} }}", request.caller.token);
+        self.answer_to(shown, Done {}).await
+    }
+    async fn devices(self, _: Context, request: ListDevices) -> Result<Devices, Refusal> {
+        self.answer(request, Devices { items: Vec::new() }).await
+    }
+    async fn revoke_device(self, _: Context, request: RevokeDevice) -> Result<Done, Refusal> {
+        self.answer(request, Done {}).await
+    }
+    async fn change_password(self, _: Context, request: ChangePassword) -> Result<Done, Refusal> {
+        self.answer(request, Done {}).await
+    }
+    async fn me(self, _: Context, request: Me) -> Result<Account, Refusal> {
+        self.answer(request, account()).await
+    }
+    async fn edit_profile(self, _: Context, request: EditProfile) -> Result<Account, Refusal> {
+        self.answer(request, account()).await
+    }
+    async fn profile(self, _: Context, request: GetProfile) -> Result<Profile, Refusal> {
+        let Account { id, name, bio, created_at, .. } = account();
+        self.answer(request, Profile { id, name, bio, created_at }).await
+    }
+}
+
+impl Live for Behind {
+    async fn create_room(self, _: Context, request: CreateRoom) -> Result<Room, Refusal> {
+        self.answer(request, a_room()).await
+    }
+    async fn edit_room(self, _: Context, request: EditRoom) -> Result<Room, Refusal> {
+        self.answer(request, a_room()).await
+    }
+    async fn room(self, _: Context, request: GetRoom) -> Result<Room, Refusal> {
+        self.answer(request, a_room()).await
+    }
+    async fn rooms(self, _: Context, request: ListRooms) -> Result<Rooms, Refusal> {
+        self.answer(request, Rooms { items: vec![a_room(); 50], next_cursor: None }).await
+    }
+    async fn set_rules(self, _: Context, request: SetRules) -> Result<Room, Refusal> {
+        self.answer(request, a_room()).await
+    }
+    async fn set_cover(self, _: Context, request: SetCover) -> Result<Room, Refusal> {
+        let shown = format!("SetCover {{ {} bytes }}", request.image.len());
+        self.answer_to(shown, a_room()).await
+    }
+    async fn cover(self, _: Context, request: GetCover) -> Result<Cover, Refusal> {
+        self.answer(request, Cover { jpeg: Bytes::from_static(JPEG), version: 2 }).await
+    }
+    async fn open(self, _: Context, request: OpenSession) -> Result<Session, Refusal> {
+        self.answer(request, a_session()).await
+    }
+    async fn close(self, _: Context, request: CloseSession) -> Result<Session, Refusal> {
+        self.answer(request, a_session()).await
+    }
+    async fn sessions(self, _: Context, request: ListSessions) -> Result<Sessions, Refusal> {
+        self.answer(request, Sessions { items: vec![a_session()], next_cursor: None }).await
+    }
+    async fn rotate_stream_key(self, _: Context, request: RotateStreamKey) -> Result<StreamKey, Refusal> {
+        self.answer(request, StreamKey { stream_key: Secret("shown-once".to_owned()) }).await
+    }
+    async fn admins(self, _: Context, request: ListAdmins) -> Result<Admins, Refusal> {
+        self.answer(request, Admins { items: vec![owner()] }).await
+    }
+    async fn set_admin(self, _: Context, request: SetAdmin) -> Result<Done, Refusal> {
+        self.answer(request, Done {}).await
+    }
+    async fn mutes(self, _: Context, request: ListMutes) -> Result<Mutes, Refusal> {
+        self.answer(request, Mutes { items: vec![muted()], next_cursor: None }).await
+    }
+    async fn mute(self, _: Context, request: MuteUser) -> Result<MutedUser, Refusal> {
+        self.answer(request, muted()).await
+    }
+    async fn unmute(self, _: Context, request: UnmuteUser) -> Result<Done, Refusal> {
+        self.answer(request, Done {}).await
+    }
+    async fn standing(self, _: Context, _: GetStanding) -> Result<Standing, Refusal> {
+        Err(Refusal::internal())
+    }
+}
+
+impl Message for Behind {
+    async fn post(self, _: Context, request: PostDanmaku) -> Result<Danmaku, Refusal> {
+        let danmaku = a_danmaku(request.body.clone());
+        self.answer(request, danmaku).await
+    }
+    async fn danmaku(self, _: Context, request: GetDanmaku) -> Result<Danmaku, Refusal> {
+        self.answer(request, some_danmaku()).await
+    }
+    async fn history(self, _: Context, request: ReadHistory) -> Result<History, Refusal> {
+        let page = History { items: vec![some_danmaku()], before_cursor: None, after_cursor: None };
+        self.answer(request, page).await
+    }
+    async fn delete(self, _: Context, request: DeleteDanmaku) -> Result<Done, Refusal> {
+        self.answer(request, Done {}).await
+    }
+}
+
+impl Push for Behind {
+    async fn publish(self, _: Context, _: Publish) -> Result<Published, Refusal> {
+        Err(Refusal::internal())
+    }
+    async fn retain(self, _: Context, _: Retain) -> Result<Retained, Refusal> {
+        Err(Refusal::internal())
+    }
+    async fn viewers(self, _: Context, _: ViewersOf) -> Result<Viewers, Refusal> {
+        Err(Refusal::internal())
+    }
+    async fn revoke(self, _: Context, _: Revoke) -> Result<Revoked, Refusal> {
+        Err(Refusal::internal())
+    }
+    async fn revocations(self, _: Context, _: FollowRevocations) -> Result<RevocationPage, Refusal> {
+        Err(Refusal::internal())
+    }
+}
