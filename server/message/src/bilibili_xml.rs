@@ -285,7 +285,8 @@ fn parameters(p: &str) -> Result<Parameters, Skipped> {
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it was checked to be small and positive")]
 fn at_ms(seconds: &str) -> Result<u64, Skipped> {
     let seconds: f64 = seconds.parse().map_err(|_| Skipped::BadParameters)?;
-    if seconds.is_nan() || seconds > MAX_AT_S || seconds < -MAX_AT_S {
+    // Also true of what is no number.
+    if !(-MAX_AT_S..=MAX_AT_S).contains(&seconds) {
         return Err(Skipped::BadParameters);
     }
     Ok((seconds.max(0.0) * 1_000.0).round() as u64)

@@ -185,7 +185,7 @@ fn the_real_files_are_read_whole() {
         let mut lines = read(BufReader::new(file));
         for line in lines.by_ref() {
             let line = line.unwrap();
-            assert_eq!(line.sender_hash.is_empty(), false, "{line:?}");
+            assert!(!line.sender_hash.is_empty(), "{line:?}");
         }
         assert_eq!(*lines.report(), Report { accepted, skipped: BTreeMap::new() }, "{name}");
     }
