@@ -86,7 +86,13 @@ impl Accounts {
     }
 
     /// Makes the log-in of somebody who knew the password.
-    async fn enter(&self, turn: Turn<'_>, account: AccountRow, password_hash: &str, name: String) -> Outcome<LoggedIn> {
+    pub(crate) async fn enter(
+        &self,
+        turn: Turn<'_>,
+        account: AccountRow,
+        password_hash: &str,
+        name: String,
+    ) -> Outcome<LoggedIn> {
         let device = self.new_device(account.id, name).await?;
         let slots = self.outbox.slots(1).await?;
         let mut tx = self.store.db().begin().await?;

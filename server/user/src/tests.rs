@@ -10,7 +10,7 @@ use common::outbox::Outbox;
 use common::revocation::Revocations;
 use common::token::Signer;
 use common::{Clock, Ids, Lifecycle, Platform};
-use idl::user::{LogIn, Secret};
+use idl::user::{LogIn, Register, Secret};
 use idl::{Code, DeviceId, Timestamp, UserId};
 
 use crate::accounts::Accounts;
@@ -91,4 +91,20 @@ async fn a_log_in_to_a_name_that_nobody_has_needs_a_core_like_any_other() {
     drop(busy);
     assert_eq!(log_in().await, Code::WrongCredentials);
     assert_eq!(accounts.store.wrong_passwords("nobody").await.unwrap().unwrap().times, 1);
+}
+
+#[tokio::test]
+async fn a_log_in_whose_password_was_changed_after_the_check_does_not_get_in() {
+    let folder = tempfile::tempdir().unwrap();
+    let accounts = accounts(folder.path()).await;
+    let password = Secret("correct horse".to_owned());
+    let register = Register { name: "mei".to_owned(), password, device_name: String::new() };
+    let user = accounts.register(register).await.unwrap().account.id;
+
+    let turn = accounts.attempts.turn(&accounts.store, &accounts.clock, "mei").await.unwrap();
+    let (account, checked) = accounts.store.find(user).await.unwrap().unwrap();
+    accounts.replace_password(user, &checked, "another hash", |_| true, None, idl::Refusal::internal).await.unwrap();
+    let refused = accounts.enter(turn, account, &checked, String::new()).await.unwrap_err();
+    assert_eq!(refused.into_refusal("a test").code, Code::WrongCredentials);
+    assert!(accounts.store.devices(user, NOW).await.unwrap().is_empty());
 }

@@ -4,13 +4,13 @@ use futures::future::join_all;
 use idl::Code;
 use idl::user::{ChangePassword, LoggedIn};
 
-use crate::stand::{PASSWORD, Stand, caller, eventually, patient, secret};
+use crate::stand::{PASSWORD, Stand, caller, eventually, insist, patient, secret};
 
 const WINDOW: Duration = Duration::from_secs(900);
 
 async fn change(stand: &Stand, pair: &LoggedIn, current: &str, new: &str) -> Result<(), idl::Refusal> {
     let request = ChangePassword { caller: caller(pair), current: secret(current), new: secret(new) };
-    stand.client.change_password(patient(), request).await.unwrap().map(|_| ())
+    insist(|| async { stand.client.change_password(patient(), request.clone()).await.unwrap().map(|_| ()) }).await
 }
 
 #[tokio::test]
