@@ -206,8 +206,9 @@ pub(crate) async fn list_rooms<'e>(
 ) -> sqlx::Result<Vec<RoomRow>> {
     let mut sql = QueryBuilder::<Any>::new(room_columns!("WHERE "));
     if filter.live {
-        sql.push("live = 1 AND (viewers < ").push_bind(from.rank);
-        sql.push(" OR (viewers = ").push_bind(from.rank).push(" AND id < ").push_bind(from.id).push("))");
+        // In this form one range of the index is the answer, in order.
+        sql.push("live = 1 AND viewers <= ").push_bind(from.rank);
+        sql.push(" AND (viewers < ").push_bind(from.rank).push(" OR id < ").push_bind(from.id).push(")");
     } else {
         sql.push("id < ").push_bind(from.id);
     }
@@ -337,7 +338,7 @@ pub(crate) async fn list_sessions<'e>(
     limit: i64,
 ) -> sqlx::Result<Vec<SessionRow>> {
     const PAGE: &str = session_columns!(
-        "WHERE room_id = ? AND (opened_at_ms < ? OR (opened_at_ms = ? AND id < ?)) \
+        "WHERE room_id = ? AND opened_at_ms <= ? AND (opened_at_ms < ? OR id < ?) \
          ORDER BY opened_at_ms DESC, id DESC LIMIT ?"
     );
     sqlx::query_as(PAGE)

@@ -110,7 +110,7 @@ pub(crate) async fn list_mutes<'e>(
 ) -> sqlx::Result<Vec<MutedUser>> {
     const PAGE: &str = "SELECT user_id, user_name, until_ms, session_id, created_at_ms FROM mute WHERE room_id = ? \
          AND (until_ms IS NULL OR until_ms > ?) AND (session_id IS NULL OR session_id = ?) \
-         AND (created_at_ms < ? OR (created_at_ms = ? AND user_id < ?)) \
+         AND created_at_ms <= ? AND (created_at_ms < ? OR user_id < ?) \
          ORDER BY created_at_ms DESC, user_id DESC LIMIT ?";
     let rows = sqlx::query(PAGE)
         .bind(room.as_i64())

@@ -65,8 +65,8 @@ async fn what_is_no_cover_changes_nothing() {
     refused(set(&world, room.id, b"just text in cover.jpg".to_vec()).await, Code::UnsupportedMedia);
     let whole = png(64, 64);
     refused(set(&world, room.id, whole[..whole.len() / 2].to_vec()).await, Code::InvalidField);
-    // 16,000 × 16,000 black pixels: a small file, 256 MB decoded.
-    let bomb = png(16_000, 16_000);
+    // 64 million black pixels in a small file.
+    let bomb = png(8_000, 8_000);
     assert!(bomb.len() < 2 << 20);
     let refusal = refused(set(&world, room.id, bomb).await, Code::InvalidField);
     assert!(refusal.detail.contains("megapixels"), "{refusal}");
@@ -79,9 +79,11 @@ async fn covers_set_at_once_leave_one() {
     let world = World::start().await;
     let room = world.create(1, "title").await.unwrap().id;
     let sets = futures::future::join_all((0..8).map(|_| set(&world, room, png(16, 9)))).await;
-    for answer in sets {
-        answer.unwrap();
+    // On a slow machine the last in the queue may be sent away; nobody else.
+    for refusal in sets.iter().filter_map(|answer| answer.as_ref().err()) {
+        assert!(refusal.code == Code::Unavailable && refusal.detail.starts_with("too many covers"), "{refusal}");
     }
+    assert!(sets.iter().any(Result::is_ok));
     let cover = get(&world, room).await.unwrap();
     assert_eq!(stored(&world, room), [format!("{}.jpg", cover.version)]);
 }

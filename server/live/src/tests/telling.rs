@@ -113,15 +113,18 @@ async fn a_lost_answer_repeats_the_same_source() {
     assert_eq!(world.push.sources(room), expected, "a repetition has the source of the first try");
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn changes_at_once_are_told_in_the_order_of_their_versions() {
     let world = World::start().await;
     let room = world.create(1, "title").await.unwrap().id;
-    let titles: Vec<String> = (0..40).map(|n| format!("title {n}")).collect();
+    // While push is away the facts gather, and only their places say in which order.
+    world.push.away.store(true, Ordering::SeqCst);
+    let titles: Vec<String> = (0..300).map(|n| format!("title {n}")).collect();
     futures::future::join_all(titles.iter().map(|title| retitle(&world, room, title))).await;
-    let told = world.push.wait_for(room, 41).await;
+    world.push.away.store(false, Ordering::SeqCst);
+    let told = world.push.wait_for(room, 301).await;
     let versions: Vec<_> = told.iter().map(|p| room_event(p).room.version).collect();
-    assert_eq!(versions, (1..=41).collect::<Vec<_>>());
+    assert_eq!(versions, (1..=301).collect::<Vec<_>>());
 }
 
 #[tokio::test]
