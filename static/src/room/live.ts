@@ -34,6 +34,7 @@ export function useLiveRoom(id: string) {
   const loss = new FlowLoss()
   const flyers = new Set<Flyer>()
   let version = 0
+  let renewedAt = 0
 
   const role = computed(() => {
     const me = account.value
@@ -65,7 +66,10 @@ export function useLiveRoom(id: string) {
     welcome: ({ server_time_ms, user_id }) => {
       setServerTime(server_time_ms)
       // The log-in had expired when the stream was opened: renew it and come in by name.
-      if (account.value && user_id === null) void renew().then((renewed) => renewed && stream.connect(), () => {})
+      if (account.value && user_id === null && Date.now() - renewedAt > 60_000) {
+        renewedAt = Date.now()
+        void renew().then((renewed) => renewed && stream.connect(), () => {})
+      }
     },
     hello: (hello) => {
       adopt(hello.room)
@@ -104,6 +108,9 @@ export function useLiveRoom(id: string) {
     },
     refused: async () => {
       if (account.value) await renew().catch(() => {})
+      await readRoom().catch(() => {})
+      if (trouble.value === 'gone') stream.leave()
+      else shutOutGuests()
     },
   }
   const stream = new RoomStream(id, handlers)
@@ -135,11 +142,17 @@ export function useLiveRoom(id: string) {
     mutedUntil.value = null
     await Promise.all([readUntilAnswered(), readAdmins()])
     if (trouble.value === 'gone' || left) return
-    if (!account.value && room.value && !room.value.rules.guests) {
+    if (!shutOutGuests()) stream.connect()
+  }
+
+  /** True if the room is not for whoever is not signed in. */
+  function shutOutGuests(): boolean {
+    const out = !account.value && room.value !== null && !room.value.rules.guests
+    if (out) {
       trouble.value = 'guests-out'
-      return stream.leave()
+      stream.leave()
     }
-    stream.connect()
+    return out
   }
 
   async function readUntilAnswered(): Promise<void> {
