@@ -2,8 +2,8 @@
 //! (whoever can write there is the operator); without one they work on the folder itself,
 //! under its lock.
 //!
-//! One line of JSON asks; lines of JSON answer: `{"account": …}` for each seeded account,
-//! and at the end `{"done": text}` or `{"failed": text}`.
+//! In the socket one line of JSON asks; lines of JSON answer: `{"account": …}` for each
+//! seeded account, and at the end `{"done": text}` or `{"failed": text}`.
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
@@ -13,7 +13,8 @@ use common::data_dir::DataDir;
 use common::{Clock, Lifecycle};
 use idl::user::Secret;
 use serde::{Deserialize, Serialize};
-use tokio::io::{AsyncBufReadExt as _, AsyncWrite, AsyncWriteExt as _, BufReader};
+use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
+use tokio::net::unix::OwnedWriteHalf;
 use tokio::net::{UnixListener, UnixStream};
 use user::{Operator, Seed, SeededAccount};
 
@@ -101,7 +102,7 @@ async fn serve(socket: UnixStream, operator: &Operator) -> anyhow::Result<()> {
     let read = tokio::time::timeout(std::time::Duration::from_secs(5), from.read_line(&mut line)).await;
     read.context("no command came")??;
     let last = match serde_json::from_str(&line) {
-        Ok(command) => match obey(operator, command, &mut to).await {
+        Ok(command) => match obey(operator, command, Out::Socket(&mut to)).await {
             Ok(done) => Line::Done(done),
             Err(error) => Line::Failed(format!("{error:#}")),
         },
@@ -114,13 +115,14 @@ async fn alone(config: &Config, command: Command) -> anyhow::Result<()> {
     let data_dir = DataDir::lock(&config.data_dir)?;
     let (platform, signer) = wiring::platform(config, &data_dir, Clock::system())?;
     let operator = Operator::open(&config.user, &platform, signer).await?;
-    let done = obey(&operator, command, &mut tokio::io::stdout()).await;
+    let done = obey(&operator, command, Out::Terminal).await;
     platform.lifecycle.stop(std::time::Duration::from_secs(5)).await;
     eprintln!("{}", done?);
     Ok(())
 }
 
-async fn obey(operator: &Operator, command: Command, out: &mut (impl AsyncWrite + Unpin)) -> anyhow::Result<String> {
+/// Carries a command out. Returns what to say at the end.
+async fn obey(operator: &Operator, command: Command, mut out: Out<'_>) -> anyhow::Result<String> {
     match command {
         Command::Grant { name } => {
             let account = operator.grant_site_admin(&name).await?;
@@ -140,18 +142,38 @@ async fn obey(operator: &Operator, command: Command, out: &mut (impl AsyncWrite 
                 }
                 made += page.len();
                 for account in page {
-                    write(out, &Line::Account(account)).await?;
+                    out.account(account).await?;
                 }
             }
         }
     }
 }
 
-async fn write(out: &mut (impl AsyncWrite + Unpin), line: &Line) -> anyhow::Result<()> {
+async fn write(out: &mut OwnedWriteHalf, line: &Line) -> anyhow::Result<()> {
     let mut text = serde_json::to_string(line)?;
     text.push('\n');
     out.write_all(text.as_bytes()).await?;
     out.flush().await?;
+    Ok(())
+}
+
+/// Where seeded accounts go.
+enum Out<'a> {
+    Socket(&'a mut OwnedWriteHalf),
+    Terminal,
+}
+
+impl Out<'_> {
+    async fn account(&mut self, account: SeededAccount) -> anyhow::Result<()> {
+        match self {
+            Self::Socket(socket) => write(socket, &Line::Account(account)).await,
+            Self::Terminal => print(&account),
+        }
+    }
+}
+
+fn print(account: &SeededAccount) -> anyhow::Result<()> {
+    println!("{}", serde_json::to_string(account)?);
     Ok(())
 }
 
@@ -163,7 +185,7 @@ async fn ask(socket: UnixStream, command: &Command) -> anyhow::Result<()> {
     let mut lines = BufReader::new(from).lines();
     while let Some(line) = lines.next_line().await.context("the server broke off")? {
         match serde_json::from_str(&line).context("the server's answer is not understood")? {
-            Line::Account(_) => println!("{line}"),
+            Line::Account(account) => print(&account)?,
             Line::Done(text) => {
                 eprintln!("{text}");
                 return Ok(());
