@@ -42,6 +42,7 @@ pub(crate) fn with_document(api: OpenApiRouter<Gateway>) -> (Router<Gateway>, Va
     });
     document["paths"][stream::PATH] = stream::path_item();
     document["components"]["schemas"]["Problem"] = problem_schema();
+    document["components"]["schemas"]["MuteSpan"] = mute_span_schema();
     document["components"]["schemas"]["StreamEvent"] = stream::event_schema();
     document["components"]["securitySchemes"] = json!({
         "bearer": { "type": "http", "scheme": "bearer", "bearerFormat": "JWT" },
@@ -83,6 +84,9 @@ fn declare_refusals(path: &str, method: &str, operation: &mut Value) {
         ("429", "Too often", in_api && !streams),
         ("503", "Something that this needs is away or full", in_api && !streams),
     ];
+    if has("requestBody") {
+        operation["requestBody"]["required"] = json!(true);
+    }
     let Some(responses) = operation["responses"].as_object_mut() else { return };
     for (status, description, applies) in shape {
         if applies {
@@ -97,6 +101,22 @@ fn declare_refusals(path: &str, method: &str, operation: &mut Value) {
             response["headers"] = rate_limit_headers();
         }
     }
+}
+
+/// The derived one knows neither the bounds nor that nothing may stand beside `hours`.
+fn mute_span_schema() -> Value {
+    json!({
+        "description": "How long a mute lasts: until the broadcast ends, so many hours, or until it is lifted.",
+        "oneOf": [
+            { "type": "string", "enum": ["session", "forever"] },
+            {
+                "type": "object",
+                "required": ["hours"],
+                "properties": { "hours": { "type": "integer", "minimum": 1, "maximum": 720 } },
+                "additionalProperties": false,
+            },
+        ],
+    })
 }
 
 fn rate_limit_headers() -> Value {

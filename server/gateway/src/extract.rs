@@ -11,6 +11,7 @@ use http::request::Parts;
 use http::{HeaderMap, StatusCode, header};
 use idl::{Code, Refusal};
 use serde::de::{DeserializeOwned, IgnoredAny};
+use utoipa::IntoParams;
 
 /// No JSON of the API comes near this.
 const JSON_MAX_BYTES: usize = 64 << 10;
@@ -60,6 +61,17 @@ pub(crate) fn page_size(asked: Option<u32>, most: u32) -> Result<u32, Problem> {
         size if (1..=most).contains(&size) => Ok(size),
         _ => Err(malformed(format!("the query: limit must be 1 to {most}"))),
     }
+}
+
+/// How the document describes [`IdempotencyKey`].
+#[derive(Debug, IntoParams)]
+#[into_params(parameter_in = Header)]
+#[expect(dead_code, reason = "only described")]
+pub(crate) struct IdempotencyHeader {
+    /// Makes a repetition safe: for 24 hours the same key gives what was made the first time.
+    /// 1 to 64 visible ASCII characters, bare or as a quoted string (RFC 9651).
+    #[param(rename = "Idempotency-Key", min_length = 1, max_length = 64, pattern = "^[!#-~][!-~]*$", nullable = false)]
+    idempotency_key: Option<String>,
 }
 
 /// The `Idempotency-Key` header: 1 to 64 visible characters, bare or as a quoted string.

@@ -83,8 +83,7 @@ struct LogInBody {
     /// Its password.
     #[schema(value_type = String)]
     password: Secret,
-    /// For the list of devices; the `User-Agent` if it is not given.
-    #[schema(max_length = 200)]
+    /// For the list of devices; the `User-Agent` if it is not given. 200 characters are kept.
     device_name: Option<String>,
     /// Puts the tokens into cookies instead of the answer.
     #[serde(default)]

@@ -27,7 +27,7 @@ pub(super) fn router() -> OpenApiRouter<Gateway> {
 struct CoverQuery {
     /// The version that the room's `cover_url` names; then the answer may be kept for ever.
     #[param(nullable = false)]
-    v: Option<u64>,
+    v: Option<String>,
 }
 
 /// Read a room's cover.
@@ -50,7 +50,7 @@ async fn get_cover(
 ) -> Reply<Response> {
     let cover = rpc::answer(gateway.live().cover(rpc::within(rpc::EDGE_DEADLINE), GetCover { room }).await)?;
     let etag = format!("\"{}\"", cover.version);
-    let lasting = query.v == Some(cover.version);
+    let lasting = query.v == Some(cover.version.to_string());
     let keep = if lasting { "public, max-age=31536000, immutable" } else { "public, no-cache" };
     let about = [(header::ETAG, etag.clone()), (header::CACHE_CONTROL, keep.to_owned())];
     if matches_etag(&headers, &etag) {

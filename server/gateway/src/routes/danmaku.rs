@@ -13,7 +13,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::Gateway;
-use crate::extract::{self, IdempotencyKey, Path, Query, page_size};
+use crate::extract::{self, IdempotencyHeader, IdempotencyKey, Path, Query, page_size};
 use crate::reply::{Created, Reply};
 use crate::signed::{Posts, Writes};
 
@@ -32,7 +32,7 @@ pub(super) fn router() -> OpenApiRouter<Gateway> {
     security(("bearer" = []), ("cookie" = [])),
     params(
         ("id" = RoomId, Path, description = "The room"),
-        ("Idempotency-Key" = Option<String>, Header, description = "Repeats with the same key give the same danmaku, for 24 hours"),
+        IdempotencyHeader,
     ),
     request_body = DanmakuBody,
     responses(

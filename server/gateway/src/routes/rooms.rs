@@ -12,7 +12,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::Gateway;
-use crate::extract::{self, IdempotencyKey, Path, Query, page_size};
+use crate::extract::{self, IdempotencyHeader, IdempotencyKey, Path, Query, page_size};
 use crate::reply::{Created, Reply};
 use crate::signed::Writes;
 
@@ -68,7 +68,7 @@ async fn list_rooms(State(gateway): State<Gateway>, Query(query): Query<RoomsQue
     path = "/api/v1/rooms",
     tag = "rooms",
     security(("bearer" = []), ("cookie" = [])),
-    params(("Idempotency-Key" = Option<String>, Header, description = "Repeats with the same key give the same room, for 24 hours")),
+    params(IdempotencyHeader),
     request_body = RoomText,
     responses(
         (status = 201, description = "The room", body = Room,

@@ -12,7 +12,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::Gateway;
-use crate::extract::{IdempotencyKey, Path, Query, page_size};
+use crate::extract::{IdempotencyHeader, IdempotencyKey, Path, Query, page_size};
 use crate::reply::Reply;
 use crate::signed::Writes;
 
@@ -57,7 +57,7 @@ async fn list_sessions(
     security(("bearer" = []), ("cookie" = [])),
     params(
         ("id" = RoomId, Path, description = "The room"),
-        ("Idempotency-Key" = Option<String>, Header, description = "Repeats with the same key give the same broadcast, for 24 hours"),
+        IdempotencyHeader,
     ),
     responses(
         (status = 201, description = "The broadcast", body = Session),

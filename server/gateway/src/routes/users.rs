@@ -31,8 +31,7 @@ struct RegisterBody {
     /// 8 to 128 characters.
     #[schema(value_type = String, min_length = 8, max_length = 128)]
     password: Secret,
-    /// For the list of devices; the `User-Agent` if it is not given.
-    #[schema(max_length = 200)]
+    /// For the list of devices; the `User-Agent` if it is not given. 200 characters are kept.
     device_name: Option<String>,
     /// Puts the tokens into cookies instead of the answer.
     #[serde(default)]

@@ -31,7 +31,7 @@ async fn malformed_paths_and_queries() {
         "/api/v1/rooms?live=1",
         "/api/v1/rooms?owner=mei",
         "/api/v1/rooms?lve=true",
-        "/api/v1/rooms/7/cover?v=-1",
+        "/api/v1/rooms/7/cover?w=1",
         "/api/v1/rooms/7/sessions?limit=101",
         "/api/v1/rooms/7/danmaku?limit=201",
         "/api/v1/rooms/7/danmaku?session=x",
