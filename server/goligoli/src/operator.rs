@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::unix::OwnedWriteHalf;
 use tokio::net::{UnixListener, UnixStream};
-use user::{Operator, Seed, SeededAccount};
+use user::{Operator, Seed, SeedNames, SeededAccount};
 
 use crate::{Config, wiring};
 
@@ -133,7 +133,8 @@ async fn obey(operator: &Operator, command: Command, mut out: Out<'_>) -> anyhow
             Ok(format!("the new password of {name} is {}; all its log-ins have ended", password.0))
         }
         Command::Seed { accounts, prefix, password } => {
-            let mut seeding = operator.seed(Seed { accounts, prefix, password }).await?;
+            let names = SeedNames::Numbered { prefix, accounts };
+            let mut seeding = operator.seed(Seed { names, password }).await?;
             let mut made = 0;
             loop {
                 let page = seeding.next_page().await?;

@@ -30,7 +30,7 @@ mod tests;
 mod tokens;
 
 pub use operator::Operator;
-pub use seed::{Seed, SeededAccount, Seeding};
+pub use seed::{Seed, SeedNames, SeededAccount, Seeding};
 
 use accounts::Accounts;
 use attempts::Attempts;

@@ -16,21 +16,58 @@ use crate::names::Name;
 use crate::store::{self, AccountRow, DeviceRow};
 
 /// Accounts in one transaction, and in one page of the answer.
-const PAGE: u32 = 500;
-const MAX_ACCOUNTS: u32 = 1_000_000;
+const PAGE: usize = 500;
+const MAX_ACCOUNTS: usize = 1_000_000;
 /// What the log-in of a seeding calls itself; an account keeps the same one when it is
 /// seeded again.
 const DEVICE_NAME: &str = "seed";
 
-/// Which accounts to make: `viewer-000001`, `viewer-000002`, …
+/// Which accounts to make.
 #[derive(Debug, Clone)]
 pub struct Seed {
-    /// How many, up to a million.
-    pub accounts: u32,
-    /// What their names begin with (`viewer-`).
-    pub prefix: String,
+    /// What they are called, and so how many there are: up to a million.
+    pub names: SeedNames,
     /// Their password.
     pub password: Secret,
+}
+
+/// The names of test accounts.
+#[derive(Debug, Clone)]
+pub enum SeedNames {
+    /// `viewer-000001`, `viewer-000002`, …
+    Numbered {
+        /// What they begin with (`viewer-`).
+        prefix: String,
+        /// How many.
+        accounts: u32,
+    },
+    /// These.
+    Listed(Vec<String>),
+}
+
+impl SeedNames {
+    fn len(&self) -> usize {
+        match self {
+            Self::Numbered { accounts, .. } => *accounts as usize,
+            Self::Listed(names) => names.len(),
+        }
+    }
+
+    /// The n-th name, from 0.
+    fn name(&self, n: usize) -> Result<Name, Refusal> {
+        match self {
+            Self::Numbered { prefix, .. } => parse_name("/prefix", &format!("{prefix}{:06}", n + 1)),
+            Self::Listed(names) => parse_name("/names", names.get(n).map_or("", String::as_str)),
+        }
+    }
+}
+
+fn parse_name(pointer: &str, name: &str) -> Result<Name, Refusal> {
+    let name = Name::parse(name).map_err(|bad| Refusal::field(pointer, bad.to_string()))?;
+    if name.is_reserved() {
+        return Err(Refusal::field(pointer, format!("the name {} is reserved", name.as_str())));
+    }
+    Ok(name)
 }
 
 /// A test account with tokens.
@@ -51,25 +88,23 @@ pub struct Seeding {
     accounts: Arc<Accounts>,
     seed: Seed,
     password_hash: String,
-    done: u32,
+    done: usize,
 }
 
 impl std::fmt::Debug for Seeding {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Seeding({} of {})", self.done, self.seed.accounts)
+        write!(f, "Seeding({} of {})", self.done, self.seed.names.len())
     }
 }
 
 impl Seeding {
     pub(crate) async fn begin(accounts: Arc<Accounts>, seed: Seed) -> Outcome<Self> {
         accounts.space.check()?;
-        if seed.accounts > MAX_ACCOUNTS {
+        if seed.names.len() > MAX_ACCOUNTS {
             return Err(Refusal::field("/accounts", "at most a million accounts are seeded").into());
         }
-        let name = name_of(&seed.prefix, seed.accounts.max(1))?;
-        if name.is_reserved() {
-            return Err(Refusal::field("/prefix", "the names would be reserved ones").into());
-        }
+        // The last one is the longest of numbered ones: refused before any is made.
+        seed.names.name(seed.names.len().saturating_sub(1))?;
         let password_hash = accounts.hasher.hash(parse_password("/password", &seed.password)?).await?;
         Ok(Self { accounts, seed, password_hash, done: 0 })
     }
@@ -79,9 +114,8 @@ impl Seeding {
     /// # Errors
     /// `name-taken` if somebody else has one of the names; or the database failed.
     pub async fn next_page(&mut self) -> Outcome<Vec<SeededAccount>> {
-        let upto = self.seed.accounts.min(self.done + PAGE);
-        let names: Vec<Name> =
-            (self.done + 1..=upto).map(|n| name_of(&self.seed.prefix, n)).collect::<Result<_, _>>()?;
+        let upto = self.seed.names.len().min(self.done + PAGE);
+        let names: Vec<Name> = (self.done..upto).map(|n| self.seed.names.name(n)).collect::<Result<_, _>>()?;
         if names.is_empty() {
             return Ok(Vec::new());
         }
@@ -125,7 +159,7 @@ impl Seeding {
         if !new_accounts.is_empty() {
             match store::insert_accounts(&mut tx, &new_accounts, &self.password_hash, true).await {
                 Err(sqlx::Error::Database(error)) if error.is_unique_violation() => {
-                    return Err(taken(&self.seed.prefix).into());
+                    return Err(taken("of one of these").into());
                 }
                 other => other?,
             }
@@ -150,19 +184,12 @@ impl Seeding {
     }
 }
 
-fn name_of(prefix: &str, n: u32) -> Result<Name, Refusal> {
-    Name::parse(&format!("{prefix}{n:06}")).map_err(|bad| Refusal::field("/prefix", bad.to_string()))
-}
-
 fn new_account(id: UserId, name: &Name, created_at: Timestamp) -> AccountRow {
     AccountRow { id, name: name.as_str().to_owned(), role: SiteRole::Member, bio: String::new(), created_at }
 }
 
 fn taken(name: &str) -> Refusal {
-    Refusal::new(
-        Code::NameTaken,
-        format!("somebody has the name {name}, or one that looks like it; use another prefix"),
-    )
+    Refusal::new(Code::NameTaken, format!("somebody has the name {name}, or one that looks like it; use other names"))
 }
 
 /// The accounts that have these names already, and whether each was seeded.

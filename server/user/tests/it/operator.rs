@@ -5,7 +5,7 @@ use common::Lifecycle;
 use common::Outcome;
 use idl::access::SiteRole;
 use idl::{Caller, Code};
-use user::{Operator, Seed, SeededAccount};
+use user::{Operator, Seed, SeedNames, SeededAccount};
 
 use crate::stand::{PASSWORD, Stand, eventually, platform, secret, settings};
 
@@ -14,7 +14,8 @@ fn code<T: std::fmt::Debug>(outcome: Outcome<T>) -> Code {
 }
 
 async fn seed(operator: &Operator, accounts: u32, prefix: &str, password: &str) -> Outcome<Vec<SeededAccount>> {
-    let mut seeding = operator.seed(Seed { accounts, prefix: prefix.to_owned(), password: secret(password) }).await?;
+    let names = SeedNames::Numbered { prefix: prefix.to_owned(), accounts };
+    let mut seeding = operator.seed(Seed { names, password: secret(password) }).await?;
     let mut all = Vec::new();
     loop {
         let page = seeding.next_page().await?;
