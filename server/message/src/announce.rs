@@ -91,6 +91,7 @@ async fn publish(push: PushClient, room: RoomId, mut publications: Vec<Publicati
 /// Starts handing ordinary danmaku to push. Ends when the queue's senders are gone and
 /// what waits was sent.
 pub(crate) fn start(settings: &Settings, push: PushClient, lifecycle: &Lifecycle) -> mpsc::Sender<Danmaku> {
+    count_undelivered(0); // shows the metric from the start
     let (sender, queue) = mpsc::channel(settings.waiting_announcements.get());
     let announcer = Announcer {
         push,

@@ -239,7 +239,8 @@ impl Push for FakePush {
         if away {
             return Err(Refusal::new(Code::Unavailable, "push is away"));
         }
-        tokio::task::yield_now().await;
+        // A call takes a moment, so that more comes meanwhile.
+        tokio::time::sleep(std::time::Duration::from_millis(3)).await;
         let outcomes = vec![Outcome::Appended; request.publications.len()];
         let taken = request.publications.into_iter().map(|p| (request.room, p));
         lock(&self.given).publications.extend(taken);
