@@ -54,7 +54,7 @@ pub struct Clients {
     pub live: LiveClient,
     /// Danmaku.
     pub message: MessageClient,
-    /// Viewers. They reach push themselves; what it counts comes through live.
+    /// Which log-ins have ended. Viewers reach push themselves.
     pub push: PushClient,
 }
 
@@ -72,13 +72,16 @@ struct Inner {
 }
 
 impl Gateway {
-    /// Makes the gateway; it forgets idle addresses until the process stops.
+    /// Makes the gateway; until the process stops it forgets idle addresses and learns from
+    /// push which log-ins have ended.
     ///
     /// # Errors
     /// A URL or an origin in the settings is none.
     pub fn new(settings: Settings, platform: &Platform, clients: Clients) -> anyhow::Result<Self> {
         let limits = limits::Limits::new(settings.limits);
         limits.forget_idle(&platform.lifecycle);
+        let revocations = platform.verifier.revocations();
+        revocations.follow(clients.push.clone(), platform.clock.clone(), &platform.health, &platform.lifecycle);
         Ok(Self(Arc::new(Inner {
             clients,
             platform: platform.clone(),

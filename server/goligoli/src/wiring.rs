@@ -91,8 +91,6 @@ impl App {
             push: wires.wire("gateway", "push", &push_client),
         };
         let gateway = Gateway::new(config.gateway, &platform, clients.clone())?;
-        let revocations = platform.verifier.revocations();
-        revocations.follow(push_client, platform.clock.clone(), &platform.health, &platform.lifecycle);
 
         let streams = match gateway.cors() {
             Some(cors) => push.router().layer(cors),

@@ -1,6 +1,7 @@
 //! The fakes themselves.
 
 use std::fmt::Debug;
+use std::time::Duration;
 
 use bytes::Bytes;
 use idl::danmaku::DanmakuText;
@@ -227,7 +228,8 @@ impl Push for Behind {
     async fn revoke(self, _: Context, _: Revoke) -> Result<Revoked, Refusal> {
         Err(Refusal::internal())
     }
-    async fn revocations(self, _: Context, _: FollowRevocations) -> Result<RevocationPage, Refusal> {
-        Err(Refusal::internal())
+    async fn revocations(self, _: Context, request: FollowRevocations) -> Result<RevocationPage, Refusal> {
+        tokio::time::sleep(Duration::from_millis(request.wait_ms)).await;
+        Ok(RevocationPage { revocations: Vec::new(), next: "1-0".to_owned() })
     }
 }
