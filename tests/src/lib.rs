@@ -1,1 +1,28 @@
-//! x
+//! The system from outside: a real `goligoli` process in a data folder of its own, its
+//! API and its event streams as any client sees them. Knows none of the project's crates,
+//! so that what it reads is what stands on the wire.
+//!
+//! [`Setup`] says how a server is configured, [`Server`] is one that runs (and may be
+//! killed), [`Account`] asks as somebody, [`Viewer`] reads one event stream and
+//! [`follow`] reads on over every restart. Nothing sleeps for a fixed time: [`until`]
+//! waits for a condition, with a deadline.
+
+#![expect(clippy::missing_panics_doc, reason = "everything here panics: that is how a test fails")]
+
+mod account;
+mod answer;
+mod binary;
+mod follower;
+mod scene;
+mod server;
+pub mod sse;
+mod viewer;
+mod wait;
+
+pub use account::Account;
+pub use answer::Answer;
+pub use follower::{Followed, follow};
+pub use scene::{Scene, danmaku};
+pub use server::{Ran, Server, Setup};
+pub use viewer::{Viewer, Watch};
+pub use wait::{DEADLINE, in_time, until};

@@ -1,0 +1,124 @@
+/** Clients that others wrote follow a room through restarts: nothing twice, nothing out of order, nothing lost unsaid. */
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { chromium } from './clients/chromium.js'
+import { curl } from './clients/curl.js'
+import { npm } from './clients/npm.js'
+import { python } from './clients/python.js'
+import { Person } from './support/api.js'
+import { Browser } from './support/browser.js'
+import { Poster } from './support/poster.js'
+import { Server } from './support/server.js'
+import { until } from './support/until.js'
+
+const SETTINGS = {
+  GOLIGOLI_PUSH__RATE_PER_S: '10000',
+  GOLIGOLI_PUSH__BURST: '10000',
+  // So that positions also advance without events.
+  GOLIGOLI_PUSH__HEARTBEAT_MS: '500',
+}
+const of = (name, events) => events.filter((event) => event.event === name)
+const ids = (events) => of('danmaku', events).map(({ data }) => JSON.parse(data).id)
+
+async function clientsOf(t) {
+  return { curl, 'Chromium': chromium(await Browser.start(t)), 'npm eventsource': npm, 'httpx-sse': python }
+}
+
+test('clients resume', async (t) => {
+  const server = await Server.start(t, SETTINGS)
+  const clients = await clientsOf(t)
+  const streamer = await Person.register(server, 'Streamer')
+  const viewers = []
+  for (const name of ['Ann', 'Ben', 'Cai']) viewers.push(await Person.register(server, name))
+
+  for (const signal of ['SIGTERM', 'SIGKILL']) {
+    await t.test(`after ${signal}, while others post`, async (t) => {
+      const room = await streamer.room(`A room that survives ${signal}`)
+      const path = `/api/v1/rooms/${room.id}/events`
+      const followers = {}
+      for (const [name, client] of Object.entries(clients)) followers[name] = await client(t, server, path)
+      const all = async (what, holds) => {
+        for (const [name, { seen }] of Object.entries(followers)) await until(`${name} to see ${what}`, async () => holds(await seen()), 20_000)
+      }
+      await all('the room', (seen) => of('hello', seen).length === 1)
+      const start = of('hello', await followers.curl.seen())[0].id
+
+      const poster = Poster.start(t, viewers, room)
+      await all('lines', (seen) => ids(seen).length >= 20)
+      const cutAt = Date.now()
+      await server.restart(signal)
+      const before = poster.posts.length
+      await until('lines after the restart', () => poster.posts.length >= before + 20)
+      await poster.stop()
+      const end = await streamer.say(room, 'the end')
+      await all('the end', (seen) => ids(seen).includes(end.id))
+
+      // Who comes now and asks for all of it gets what the feed holds.
+      const late = await curl(t, server, path, { lastEventId: start })
+      await until('the feed to be read', async () => ids(await late.seen()).includes(end.id))
+      const feed = ids(await late.seen())
+      assert.equal(new Set(feed).size, feed.length, 'nothing is in the feed twice')
+
+      for (const [name, { seen }] of Object.entries(followers)) {
+        await t.test(name, async () => {
+          const events = await seen()
+          assert.deepEqual(ids(events), feed, 'each line once, in the feed\'s order')
+          assert.equal(of('gap', events).length, 0)
+          const welcomes = of('welcome', events).map(({ data }) => JSON.parse(data).resumed)
+          assert.deepEqual(welcomes.slice(0, 2), [false, true])
+          assert.equal(of('hello', events).length, 1, 'who resumes needs no second beginning')
+        })
+      }
+
+      await t.test('what was acknowledged', async () => {
+        const live = new Set(feed)
+        const unseen = poster.posts.filter((post) => !live.has(post.id))
+        // A killed process forgets what it had stored but not yet announced: that is in the history only.
+        const excused = signal === 'SIGKILL' ? unseen.filter((post) => post.startedAt <= cutAt && post.acknowledgedAt > cutAt - 500) : []
+        assert.deepEqual(unseen, excused, 'was shown live')
+        assert.ok(unseen.length <= viewers.length, `${unseen.length} lines were on their way`)
+        const stored = await poster.history()
+        for (const { id } of poster.posts) assert.equal(stored.filter((other) => other === id).length, 1, `line ${id} is stored once`)
+        for (const id of feed) assert.ok(stored.includes(id))
+      })
+    })
+  }
+})
+
+test('a position that is no longer held gives one gap that says exactly how much is missing', async (t) => {
+  const [kept, missed] = [20, 37]
+  const server = await Server.start(t, { ...SETTINGS, GOLIGOLI_PUSH__KEEP_EVENTS: String(kept) })
+  const clients = await clientsOf(t)
+  const streamer = await Person.register(server, 'Streamer')
+  const room = await streamer.room('A forgetful room')
+  const path = `/api/v1/rooms/${room.id}/events`
+  const first = await curl(t, server, path)
+  await until('the room', async () => of('hello', await first.seen()).length === 1)
+  await streamer.say(room, 'the last line seen')
+  await until('it', async () => ids(await first.seen()).length === 1)
+  const lastEventId = of('danmaku', await first.seen())[0].id
+  const said = []
+  for (let n = 0; n < missed + kept; n++) said.push((await streamer.say(room, `line ${n}`)).id)
+  await until('all lines', async () => ids(await first.seen()).length === 1 + said.length)
+
+  for (const [name, client] of Object.entries(clients)) {
+    await t.test(name, async (t) => {
+      const { seen } = await client(t, server, path, { lastEventId })
+      await until('what is still held', async () => ids(await seen()).includes(said.at(-1)))
+      const next = (await streamer.say(room, `after ${name} came`)).id
+      await until('the next line', async () => ids(await seen()).includes(next))
+      const events = await seen()
+      assert.deepEqual(of('gap', events).map(({ data }) => JSON.parse(data).n), [missed])
+      assert.deepEqual(ids(events), [...said.slice(missed), next])
+      assert.equal(of('hello', events).length, 1)
+      // The cursors of the gap lead to what is missing.
+      const { from } = JSON.parse(of('gap', events)[0].data)
+      const history = await streamer.ask('GET', `/rooms/${room.id}/danmaku?after=${encodeURIComponent(from)}&limit=200`)
+      const found = history.items.map((danmaku) => danmaku.id)
+      for (const id of said.slice(0, missed)) assert.ok(found.includes(id), `line ${id} is in the history after the gap's beginning`)
+    })
+    // One more is gone for each line said since.
+    said.push(...(await streamer.ask('GET', `/rooms/${room.id}/danmaku?limit=1`)).items.map((danmaku) => danmaku.id))
+    said.shift()
+  }
+})

@@ -1,0 +1,17 @@
+//! End-to-end tests: each file is a subject, each test starts servers of its own.
+
+mod architecture;
+mod bad_input;
+mod danmaku_file;
+mod deletion;
+mod demo;
+mod durability;
+mod gap;
+mod limiter;
+mod operator;
+mod restart;
+mod revocation;
+mod rpc;
+mod rules;
+mod stream;
+mod texts;
