@@ -11,7 +11,7 @@ use tokio::sync::Mutex;
 use crate::Db;
 
 /// Ids in a block: one write for so many of them; a restart wastes at most so many.
-const BLOCK: i64 = 1_000;
+const BLOCK: i64 = 10_000;
 /// 2^53: the first integer that a double can't tell from its neighbour.
 const LIMIT: i64 = 1 << 53;
 

@@ -2,7 +2,7 @@
 //! relayed in order until they are accepted. The receiver sees a fact once or more, under
 //! a stable id of its own, and drops repetitions.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,13 +11,14 @@ use idl::{Kind, Refusal};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use sqlx::Row as _;
+use sqlx::any::AnyRow;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use crate::db::Tx;
 use crate::{Db, Ids};
 
-/// Rows that one pass reads; more wait for the next pass, which follows at once.
+/// Rows that are in memory at once.
 const BATCH: i64 = 500;
 /// Another instance's rows, and what failed, are looked for this often.
 const POLL: Duration = Duration::from_secs(1);
@@ -108,36 +109,54 @@ impl Outbox {
         T: DeserializeOwned,
         F: Future<Output = Result<(), Refusal>>,
     {
-        let rows = sqlx::query("SELECT id, topic, body FROM outbox ORDER BY id LIMIT ?")
+        let mut waiting: BTreeMap<u64, Refusal> = BTreeMap::new();
+        let (mut after, mut delivered) = (i64::MIN, false);
+        loop {
+            let mut facts = self.read::<T>(after).await?;
+            let Some((last, ..)) = facts.last() else { break };
+            after = *last;
+            let topics: BTreeSet<u64> = facts.iter().map(|(_, topic, _)| *topic).collect();
+            // A topic that waits keeps its order, and keeps nobody else waiting.
+            for topic in topics.into_iter().filter(|topic| !waiting.contains_key(topic)).collect::<Vec<_>>() {
+                let of_topic = facts.iter_mut().filter(|(_, t, _)| *t == topic);
+                let (ids, bodies): (Vec<i64>, Vec<Option<T>>) =
+                    of_topic.map(|(id, _, fact)| (*id, fact.take())).unzip();
+                match deliver(topic, bodies.into_iter().flatten().collect()).await {
+                    Ok(()) => self.forget(&ids).await?,
+                    Err(refusal) if matches!(refusal.kind(), Kind::Malformed | Kind::Invalid | Kind::TooLarge) => {
+                        tracing::error!(topic, error = %refusal, "facts were refused for good and are dropped");
+                        self.forget(&ids).await?;
+                    }
+                    Err(refusal) => {
+                        waiting.insert(topic, refusal);
+                        continue;
+                    }
+                }
+                delivered = true;
+            }
+        }
+        Ok(match waiting.pop_first() {
+            Some((_, refusal)) => Pass::Waiting(refusal),
+            None if delivered => Pass::More,
+            None => Pass::Empty,
+        })
+    }
+
+    /// The next facts after this id, each with its topic; `None` for one that is unreadable.
+    async fn read<T: DeserializeOwned>(&self, after: i64) -> sqlx::Result<Vec<(i64, u64, Option<T>)>> {
+        let rows = sqlx::query("SELECT id, topic, body FROM outbox WHERE id > ? ORDER BY id LIMIT ?")
+            .bind(after)
             .bind(BATCH)
             .fetch_all(self.db.reader())
             .await?;
-        if rows.is_empty() {
-            return Ok(Pass::Empty);
-        }
-        let mut facts: Vec<(i64, u64, Option<T>)> = Vec::with_capacity(rows.len());
-        for row in &rows {
+        let fact = |row: &AnyRow| {
             let body: String = row.try_get(2)?;
             let fact = serde_json::from_str(&body)
                 .inspect_err(|error| tracing::error!(%error, body, "a fact in the outbox is unreadable and dropped"))
                 .ok();
-            facts.push((row.try_get(0)?, row.try_get::<i64, _>(1)?.cast_unsigned(), fact));
-        }
-        let topics: BTreeSet<u64> = facts.iter().map(|(_, topic, _)| *topic).collect();
-        let mut waiting = None;
-        for topic in topics {
-            let of_topic = facts.iter_mut().filter(|(_, t, _)| *t == topic);
-            let (ids, bodies): (Vec<i64>, Vec<Option<T>>) = of_topic.map(|(id, _, fact)| (*id, fact.take())).unzip();
-            match deliver(topic, bodies.into_iter().flatten().collect()).await {
-                Ok(()) => self.forget(&ids).await?,
-                Err(refusal) if matches!(refusal.kind(), Kind::Malformed | Kind::Invalid | Kind::TooLarge) => {
-                    tracing::error!(topic, error = %refusal, "facts were refused for good and are dropped");
-                    self.forget(&ids).await?;
-                }
-                Err(refusal) => waiting = Some(refusal),
-            }
-        }
-        Ok(waiting.map_or(Pass::More, Pass::Waiting))
+            Ok((row.try_get(0)?, row.try_get::<i64, _>(1)?.cast_unsigned(), fact))
+        };
+        rows.iter().map(fact).collect()
     }
 
     async fn forget(&self, ids: &[i64]) -> sqlx::Result<()> {
@@ -150,7 +169,7 @@ impl Outbox {
 }
 
 enum Pass {
-    /// All that was read is gone; there may be more.
+    /// All that there was is gone; there may be more by now.
     More,
     /// There was nothing.
     Empty,

@@ -80,7 +80,11 @@ impl Draft {
 
     /// Lets the limiter decide. With `told`, adds the totals if they are other than those.
     /// No change if there is nothing to write.
-    pub(crate) fn finish(mut self, limiter: &mut Limiter, told: Option<SuppressedEvent>) -> (Option<Change>, Vec<bool>) {
+    pub(crate) fn finish(
+        mut self,
+        limiter: &mut Limiter,
+        told: Option<SuppressedEvent>,
+    ) -> (Option<Change>, Vec<bool>) {
         let senders: Vec<_> = self.ordinary.iter().map(|(_, sender)| *sender).collect();
         let passed = limiter.admit(&senders, &mut rand::rng());
         let held: HashSet<usize> =

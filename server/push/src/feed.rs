@@ -143,6 +143,11 @@ impl Feed {
         self.first + self.entries.len() as u64 - 1
     }
 
+    /// The number of the oldest event that is kept, or of the next one if there is none.
+    pub(crate) const fn first(&self) -> u64 {
+        self.first
+    }
+
     pub(crate) const fn at(&self, seq: u64) -> Position {
         Position { epoch: self.epoch, seq }
     }

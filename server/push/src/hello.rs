@@ -27,7 +27,10 @@ impl Hello {
     /// The room's hello, at most a second old. `None` if nobody ever said what the room is.
     pub(crate) fn of(room: &Room) -> Option<Self> {
         let mut cached = room.hello.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(hello) = cached.as_ref().filter(|hello| hello.encoded_at.elapsed() < FRESH_FOR) {
+        // In a rush the feed may have let go of what came after a hello of a moment ago.
+        let first_kept = room.feed().first();
+        let is_usable = |hello: &&Self| hello.encoded_at.elapsed() < FRESH_FOR && hello.position.seq + 1 >= first_kept;
+        if let Some(hello) = cached.as_ref().filter(is_usable) {
             return Some(hello.clone());
         }
         let hello = Self::encode(room)?;

@@ -1,0 +1,8 @@
+//! Push from outside: its client publishes, its router streams.
+
+#![expect(clippy::unwrap_used, reason = "a test that can not go on fails")]
+
+mod bench;
+mod delivery;
+mod ends;
+mod resume;
