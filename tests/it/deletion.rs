@@ -62,7 +62,7 @@ async fn a_deleted_danmaku_is_taken_away_and_never_comes_back() {
 async fn owner_and_admins_delete_anybodys() {
     let server = Setup::new().start().await;
     let scene = Scene::open(&server).await;
-    let (mei, admin) = (Account::register(&server, "mei").await, Account::register(&server, "admin-to-be").await);
+    let (mei, admin) = (Account::register(&server, "mei").await, Account::register(&server, "keeper").await);
     let say = async || {
         let posted = mei.say(&scene.room, "hm").await.expect(201);
         scene.path(&format!("/danmaku/{}", posted["id"].as_str().unwrap()))

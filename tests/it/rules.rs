@@ -9,7 +9,7 @@ async fn slow_mode_holds_for_viewers_alone() {
     let server = Setup::new().start().await;
     let scene = Scene::open(&server).await;
     let (mei, rin) = (Account::register(&server, "mei").await, Account::register(&server, "rin").await);
-    let admin = Account::register(&server, "admin-to-be").await;
+    let admin = Account::register(&server, "keeper").await;
     assert_eq!(scene.owner.put(&scene.path(&format!("/admins/{}", admin.id)), &Value::Null).await.status, 204);
     scene.rules(json!({"slow_mode_s": 120})).await;
     let first = mei.try_say(&scene.room, "one", "key").await.unwrap().expect(201);
@@ -95,7 +95,7 @@ async fn a_mute_for_the_broadcast_ends_with_it() {
 async fn mute_all_leaves_the_floor_to_the_streamer() {
     let server = Setup::new().start().await;
     let scene = Scene::open(&server).await;
-    let (mei, admin) = (Account::register(&server, "mei").await, Account::register(&server, "admin-to-be").await);
+    let (mei, admin) = (Account::register(&server, "mei").await, Account::register(&server, "keeper").await);
     assert_eq!(scene.owner.put(&scene.path(&format!("/admins/{}", admin.id)), &Value::Null).await.status, 204);
     scene.rules(json!({"mute_all": true})).await;
     mei.say(&scene.room, "hm").await.refused(403, "muted");
@@ -144,7 +144,7 @@ async fn a_broadcast_is_opened_once_and_closed_for_good() {
 async fn a_room_is_its_owners() {
     let server = Setup::new().start().await;
     let scene = Scene::open(&server).await;
-    let (mei, admin) = (Account::register(&server, "mei").await, Account::register(&server, "admin-to-be").await);
+    let (mei, admin) = (Account::register(&server, "mei").await, Account::register(&server, "keeper").await);
     assert_eq!(scene.owner.put(&scene.path(&format!("/admins/{}", admin.id)), &Value::Null).await.status, 204);
     let before = server.get(&scene.path("")).await.expect(200);
     for somebody in [&mei, &admin] {

@@ -1,6 +1,6 @@
 //! An event stream that nothing disturbs.
 
-use goligoli_tests::sse::Item;
+use goligoli_tests::sse::{Event, Item};
 use goligoli_tests::{Account, Scene, Setup, Viewer, Watch};
 use serde_json::{Value, json};
 
@@ -24,7 +24,6 @@ async fn a_posted_danmaku_reaches_every_viewer_as_it_was_sent() {
         assert_eq!(hello.id.as_deref(), Some(viewer.position()));
         let hello = hello.json();
         assert_eq!(hello["room"]["id"], scene.room);
-        assert_eq!(hello["room"]["session"]["id"], scene.session);
         assert_eq!(hello["danmaku"], json!([]));
     }
     let body = json!({"text": "  哈哈哈 <b>what</b> a goal \u{1f389} ", "mode": "bottom", "color": "#FFd302", "size": "large"});
@@ -60,7 +59,9 @@ async fn what_happens_to_the_room_is_told() {
     let server = Setup::new().start().await;
     let scene = Scene::open(&server).await;
     let mut viewer = Watch::guest().open(&server, &scene.room).await;
-    _ = viewer.next("hello").await;
+    if viewer.next("hello").await.json()["room"]["session"].is_null() {
+        assert_eq!(viewer.next("room").await.json()["change"], "opened");
+    }
     scene.rules(json!({"slow_mode_s": 7, "mute_all": false, "guests": true})).await;
     let rules = viewer.next("room").await.json();
     assert_eq!((&rules["change"], &rules["room"]["rules"]["slow_mode_s"]), (&json!("rules"), &json!(7)));
@@ -102,25 +103,27 @@ async fn a_quiet_stream_repeats_its_position() {
     let server = Setup::new().set("PUSH__HEARTBEAT_MS", "50").start().await;
     let scene = Scene::open(&server).await;
     let mut viewer = Watch::guest().open(&server, &scene.room).await;
-    let hello = viewer.next("hello").await.id.unwrap();
+    let mut position = viewer.next("hello").await.id.unwrap();
     let mut beats = 0;
     while beats < 3 {
         match viewer.item().await.expect("the stream goes on") {
             Item::Position(id) => {
-                assert_eq!(id, hello, "nothing happened since");
+                assert_eq!(id, position, "nothing happened since");
                 beats += 1;
             }
+            // A hello may be a second old: what it lacks comes after it.
+            Item::Event(Event { id: Some(id), .. }) => (position, beats) = (id, 0),
             Item::Event(event) => assert_eq!(event.kind, "viewers", "nothing else happens in this room"),
             Item::Retry(_) => panic!("once is enough"),
         }
     }
     _ = scene.owner.say(&scene.room, "after the silence").await.expect(201);
     let spoken = viewer.next("danmaku").await.id.unwrap();
-    assert_ne!(spoken, hello);
+    assert_ne!(spoken, position);
     loop {
         // `suppressed` totals may move the position further.
         match viewer.item().await.expect("the stream goes on") {
-            Item::Position(id) => break assert_ne!(id, hello, "the position moved"),
+            Item::Position(id) => break assert_ne!(id, position, "the position moved"),
             Item::Event(_) | Item::Retry(_) => {}
         }
     }
@@ -176,5 +179,6 @@ async fn a_room_without_guests_sends_them_away() {
     _ = member.through_text("among ourselves").await;
     _ = Watch::by(&mei).open(&server, &scene.room).await.next("hello").await;
     scene.rules(json!({"slow_mode_s": 0, "mute_all": false, "guests": true})).await;
+    assert_eq!(member.next("room").await.json()["room"]["rules"]["guests"], true);
     _ = Watch::guest().open(&server, &scene.room).await.next("hello").await;
 }

@@ -60,7 +60,7 @@ impl Account {
         assert!(ran.ok, "{}", ran.err);
         let read = |line: &str| {
             let seeded: Value = serde_json::from_str(line).expect("a line of JSON");
-            let text = |field: &str| seeded["account"][field].as_str().expect("a string").to_owned();
+            let text = |field: &str| seeded[field].as_str().expect("a string").to_owned();
             Self {
                 id: text("user_id"),
                 name: text("name"),

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::{Account, Server};
+use crate::{Account, Server, Watch};
 
 /// A room on air.
 #[derive(Debug)]
@@ -22,6 +22,11 @@ impl Scene {
         let room = owner.post("/api/v1/rooms", &json!({"title": "The room"})).await.expect(201);
         let room = room["id"].as_str().expect("an id").to_owned();
         let session = owner.post(&format!("/api/v1/rooms/{room}/sessions"), &Value::Null).await.expect(201);
+        // Facts reach the stream a moment after the answer: wait until this one has.
+        let mut viewer = Watch::guest().open(server, &room).await;
+        if viewer.next("hello").await.json()["room"]["session"].is_null() {
+            while viewer.next("room").await.json()["change"] != "opened" {}
+        }
         Self { owner, room, session: session["id"].as_str().expect("an id").to_owned() }
     }
 
