@@ -1,5 +1,6 @@
 //! Serves a router on a listener, with a bound on everything that a client could hold.
 
+use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,6 +11,7 @@ use axum::extract::ConnectInfo;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tower::Service as _;
@@ -23,6 +25,10 @@ const HEAD_DEADLINE: Duration = Duration::from_secs(10);
 const BUFFER_BYTES: usize = 64 << 10;
 /// Out of descriptors, say: the listener rests before it tries again.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+/// A client that was answered before it had sent all of its body may send on so long and
+/// so much; see [`linger`].
+const LINGER: Duration = Duration::from_secs(2);
+const LINGER_BYTES: u64 = 16 << 20;
 
 /// Serves until the process stops: no new connections from *soft* on, requests under way
 /// are finished, and what is left is cut at *hard*. At most `max_connections` are open;
@@ -66,18 +72,21 @@ async fn connection(
     let service = hyper::service::service_fn(move |request: hyper::Request<Incoming>| {
         let mut request = request.map(Body::new);
         request.extensions_mut().insert(ConnectInfo(peer));
-        router.clone().call(request)
+        Box::pin(router.clone().call(request))
     });
-    let http = http1::Builder::new()
+    let mut http = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_DEADLINE)
         .max_buf_size(BUFFER_BYTES)
         .serve_connection(TokioIo::new(socket), service);
-    let mut http = std::pin::pin!(http);
     let ended = tokio::select! {
-        ended = http.as_mut() => ended,
+        ended = poll_fn(|cx| http.poll_without_shutdown(cx)) => {
+            let socket = http.into_parts().io.into_inner();
+            lifecycle.soft().run_until_cancelled(linger(socket)).await;
+            ended
+        }
         () = lifecycle.soft().cancelled() => {
-            http.as_mut().graceful_shutdown();
+            std::pin::Pin::new(&mut http).graceful_shutdown();
             match lifecycle.hard().run_until_cancelled(http).await {
                 Some(ended) => ended,
                 None => return,
@@ -88,4 +97,41 @@ async fn connection(
         tracing::debug!(%peer, %error, "a connection ended with an error");
     }
     drop(place);
+}
+
+/// Closes our side and waits for the client to close its own. A socket that is closed
+/// with bytes unread is reset, and with it goes the answer to a body that was too large
+/// to be read: the client would see a broken connection and not the 413.
+async fn linger(mut socket: TcpStream) {
+    let rest = async {
+        socket.shutdown().await?;
+        tokio::io::copy(&mut socket.take(LINGER_BYTES), &mut tokio::io::sink()).await
+    };
+    // A client that is gone, or too slow to be told, is let go.
+    _ = tokio::time::timeout(LINGER, rest).await;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn who_sends_too_much_is_told_so() {
+        let lifecycle = Lifecycle::new();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let refuse = axum::routing::post(async || http::StatusCode::PAYLOAD_TOO_LARGE);
+        serve(listener, Router::new().route("/", refuse), 9, &lifecycle);
+        let body = vec![b'x'; 4 << 20];
+        let head = format!("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: {}\r\n\r\n", body.len());
+        for _ in 0..20 {
+            let mut client = TcpStream::connect(address).await.unwrap();
+            client.write_all(head.as_bytes()).await.unwrap();
+            client.write_all(&body).await.expect("all of it is taken");
+            let mut answer = String::new();
+            client.read_to_string(&mut answer).await.expect("no reset");
+            assert!(answer.starts_with("HTTP/1.1 413 "), "{answer}");
+        }
+        lifecycle.stop(Duration::from_secs(1)).await;
+    }
 }
