@@ -26,6 +26,8 @@ use crate::room::{Room, Viewing};
 const MAX_BATCH_BYTES: usize = 64 << 10;
 /// After a gap clients read the history, spread over so long.
 const GAP_SPREAD_MS: u64 = 3_000;
+/// A connection that breaks is not tried again sooner.
+const MIN_RETRY_MS: u64 = 500;
 
 /// How a viewer came.
 #[derive(Debug)]
@@ -100,7 +102,7 @@ impl Stream {
             None => (None, Resume::Missed { n: None, at: 0 }),
         });
         let resumed = matches!(resume, Some((_, Resume::At(_))));
-        stream.ready.push_back(frame::retry(jitter(settings.reconnect_spread_ms)));
+        stream.ready.push_back(frame::retry(MIN_RETRY_MS + jitter(settings.reconnect_spread_ms)));
         let user_id = arrival.device.map(|(_, user)| user);
         stream.say("welcome", &WelcomeEvent { server_time_ms: arrival.server_time_ms, resumed, lease_ms, user_id });
         match resume {
