@@ -8,7 +8,8 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::ConnectInfo;
-use hyper::body::Incoming;
+use http::{HeaderValue, header};
+use hyper::body::{Body as _, Incoming};
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -70,9 +71,19 @@ async fn connection(
         return;
     }
     let service = hyper::service::service_fn(move |request: hyper::Request<Incoming>| {
+        let has_large_body = request.body().size_hint().upper().is_none_or(|bytes| bytes > BUFFER_BYTES as u64);
         let mut request = request.map(Body::new);
         request.extensions_mut().insert(ConnectInfo(peer));
-        Box::pin(router.clone().call(request))
+        let answer = router.clone().call(request);
+        Box::pin(async move {
+            let mut response = answer.await?;
+            let refused = response.status().is_client_error() || response.status().is_server_error();
+            if has_large_body && refused {
+                // It may not have been read: then hyper closes without having said so.
+                response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+            }
+            Ok::<_, std::convert::Infallible>(response)
+        })
     });
     let mut http = http1::Builder::new()
         .timer(TokioTimer::new())
@@ -130,7 +141,7 @@ mod tests {
             client.write_all(&body).await.expect("all of it is taken");
             let mut answer = String::new();
             client.read_to_string(&mut answer).await.expect("no reset");
-            assert!(answer.starts_with("HTTP/1.1 413 "), "{answer}");
+            assert!(answer.starts_with("HTTP/1.1 413 ") && answer.contains("\r\nconnection: close\r\n"), "{answer}");
         }
         lifecycle.stop(Duration::from_secs(1)).await;
     }
