@@ -1,0 +1,122 @@
+/** The page by keyboard, and what a screen reader is told. */
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { Person } from './support/api.js'
+import { Browser, byId, chatLine, enter, logIn } from './support/browser.js'
+import { Server } from './support/server.js'
+
+const CONTROLS = ['button', 'link', 'textbox', 'searchbox', 'checkbox', 'radio', 'slider', 'combobox', 'spinbutton']
+
+/** Every control has a name, as the browser itself computes it. */
+async function named(page, where) {
+  const nameless = []
+  let found = 0
+  for (const role of CONTROLS) {
+    found += await page.getByRole(role).count()
+    for (const control of await page.getByRole(role, { name: /^\s*$/ }).all()) {
+      nameless.push(await control.evaluate((element) => element.outerHTML.slice(0, 160)))
+    }
+  }
+  assert.ok(found > 0, `there are controls on ${where}`)
+  assert.deepEqual(nameless, [], `controls without a name on ${where}`)
+}
+
+/** Presses Tab until the element has the focus; the way there is what a person goes. */
+async function tabTo(page, locator, what) {
+  for (let pressed = 0; pressed < 40; pressed++) {
+    await page.keyboard.press('Tab')
+    if (await locator.evaluate((element) => element === document.activeElement)) return
+  }
+  assert.fail(`Tab does not reach ${what}`)
+}
+
+for (const locale of ['en-US', 'zh-CN']) {
+  test(`by keyboard and with names, ${locale}`, async (t) => {
+    const server = await Server.start(t)
+    const browser = await Browser.start(t)
+    const streamer = await Person.register(server, 'Streamer')
+    const room = await streamer.room('A room')
+    await streamer.say(room, 'a line with a name to click')
+    const page = await browser.visitor(t, server, { locale })
+
+    await t.test('every control has a name', async () => {
+      await page.goto('/')
+      await byId(page, 'room-card').waitFor()
+      await named(page, 'the list of rooms')
+      await byId(page, 'login-button').click()
+      await byId(page, 'auth-name').waitFor()
+      await named(page, 'the log-in dialog')
+      await byId(page, 'auth-switch').click()
+      await named(page, 'the registration dialog')
+      await byId(page, 'auth-switch').click()
+      await page.keyboard.press('Escape')
+      await logIn(page, 'Streamer')
+      await byId(page, 'create-room').first().click()
+      await byId(page, 'room-title-input').waitFor()
+      await named(page, 'the dialog for a new room')
+      await page.keyboard.press('Escape')
+      await enter(page, room)
+      await chatLine(page, 'a line with a name to click').waitFor()
+      await byId(page, 'style-button').click()
+      await named(page, 'the room with the style panel')
+      await byId(page, 'settings-button').click()
+      await named(page, 'the room with display settings')
+      await byId(page, 'manage-button').click()
+      await byId(page, 'rotate-key').click()
+      await byId(page, 'stream-key').waitFor()
+      await named(page, 'the streamer\'s panel')
+      await page.keyboard.press('Escape')
+      await page.goto('/account')
+      await byId(page, 'logout-button').waitFor()
+      await named(page, 'the account page')
+      await page.goto('/mine')
+      await byId(page, 'room-card').waitFor()
+      await named(page, 'my rooms')
+    })
+
+    await t.test('Tab reaches the box, Enter sends, the focus stays', async () => {
+      await enter(page, room)
+      await tabTo(page, byId(page, 'send-input'), 'the send box')
+      await page.keyboard.type('typed without a mouse')
+      await page.keyboard.press('Enter')
+      await chatLine(page, 'typed without a mouse').waitFor()
+      await page.keyboard.type('and another')
+      await page.keyboard.press('Enter')
+      await chatLine(page, 'and another').waitFor()
+    })
+
+    await t.test('a panel opens and closes by keyboard, and gives the focus back', async () => {
+      await enter(page, room)
+      const settings = byId(page, 'settings-button')
+      await tabTo(page, settings, 'the settings')
+      await page.keyboard.press('Enter')
+      await page.getByRole('slider').first().waitFor()
+      assert.equal(await settings.getAttribute('aria-expanded'), 'true')
+      await tabTo(page, page.getByRole('slider').first(), 'a slider')
+      await page.keyboard.press('Escape')
+      await page.getByRole('slider').first().waitFor({ state: 'detached' })
+      assert.ok(await settings.evaluate((element) => element === document.activeElement))
+    })
+
+    await t.test('a dialog keeps the focus inside, and Escape closes it', async () => {
+      const manage = byId(page, 'manage-button')
+      await manage.focus()
+      await page.keyboard.press('Enter')
+      const dialog = page.locator('dialog[open]')
+      await dialog.waitFor()
+      for (let pressed = 0; pressed < 8; pressed++) {
+        await page.keyboard.press('Tab')
+        assert.ok(await page.evaluate(() => document.activeElement === document.body || document.activeElement.closest('dialog') !== null))
+      }
+      await page.keyboard.press('Escape')
+      await dialog.waitFor({ state: 'detached' }).catch(() => dialog.waitFor({ state: 'hidden' }))
+      assert.ok(await manage.evaluate((element) => element === document.activeElement), 'the focus is back where it was')
+    })
+
+    await t.test('what is said is in the document as a log, and flying lines are hidden from screen readers', async () => {
+      await page.getByRole('log').getByText('typed without a mouse').waitFor()
+      assert.equal(await byId(page, 'danmaku-layer').getAttribute('aria-hidden'), 'true')
+      assert.equal(await page.locator('html').getAttribute('lang'), locale === 'zh-CN' ? 'zh-CN' : 'en')
+    })
+  })
+}

@@ -1,0 +1,25 @@
+#!/usr/bin/env bash
+# The page in Chromium and event-stream clients that others wrote, against real server
+# processes. Test files may be named; GOLIGOLI is the binary, CHROMIUM the browser.
+set -euo pipefail
+cd "$(dirname "$0")"
+root=$(cd ../.. && pwd)
+export GOLIGOLI=${GOLIGOLI:-$root/target/debug/goligoli}
+
+../need.sh node chromium curl python
+# A debug build reads the page from its folder while it runs.
+[ -f "$root/static/dist/index.html" ] || (cd "$root/static" && npm ci --no-audit --no-fund && npm run build)
+[ -x "$GOLIGOLI" ] || { ../need.sh rust; (cd "$root" && cargo build --locked -p goligoli); }
+
+npm ci --no-audit --no-fund
+
+venv=$root/target/venv-clients
+if ! cmp -s clients/requirements.txt "$venv/installed"; then
+    python3 -m venv "$venv"
+    "$venv/bin/pip" install --quiet --disable-pip-version-check -r clients/requirements.txt
+    cp clients/requirements.txt "$venv/installed"
+fi
+
+[ $# -gt 0 ] || set -- *.test.js
+# Two files at a time: each has a server and a browser of its own.
+CLIENTS_PYTHON=$venv/bin/python exec node --test --test-reporter=spec --test-concurrency=2 "$@"
