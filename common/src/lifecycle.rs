@@ -46,6 +46,12 @@ impl Lifecycle {
         });
     }
 
+    /// Runs one of many tasks of a kind (a connection, a room) that a stop waits for. A panic
+    /// in it ends it alone; the runtime logs it.
+    pub fn spawn_one_of_many(&self, task: impl Future<Output = ()> + Send + 'static) {
+        self.tasks.spawn(task);
+    }
+
     /// Runs a handler's effects to their end even if its caller goes away: cancelling the
     /// returned future drops only the wait.
     ///

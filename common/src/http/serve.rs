@@ -47,7 +47,7 @@ pub fn serve(listener: TcpListener, router: Router, max_connections: usize, life
             match (accepted, place) {
                 (Ok((socket, peer)), Ok(place)) => {
                     let one = connection(socket, peer, router.clone(), connections.clone(), place);
-                    connections.spawn("http.connection", one);
+                    connections.spawn_one_of_many(one);
                 }
                 (Err(error), _) => {
                     tracing::warn!(%error, "accepting a connection failed");

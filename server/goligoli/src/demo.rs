@@ -65,7 +65,7 @@ pub async fn start(config: Config, options: Options) -> anyhow::Result<App> {
     let cast = Cast::assemble(&app.operator, app.clients.user.clone(), playlist.senders()).await?;
     println!("{}", poster(app.http, &room, &password, &playlist));
     for _ in 0..options.watchers {
-        app.lifecycle().spawn("demo.watcher", watch(app.http, room.id.to_string(), app.lifecycle().clone()));
+        app.lifecycle().spawn_one_of_many(watch(app.http, room.id.to_string(), app.lifecycle().clone()));
     }
     let play = Play { clients: app.clients.clone(), room, playlist, cast, streamer, password, options };
     let soft = app.lifecycle().soft().clone();

@@ -202,6 +202,8 @@ impl Writer {
 
     /// Runs until it is closed, or the process stops and nothing comes any more.
     pub(crate) async fn run(mut self, soft: CancellationToken) {
+        // However it ends: who waits to read the file again must not wait for ever.
+        let _ended = self.room.ended.clone().drop_guard();
         loop {
             let totals_due = self.totals_due();
             let first = tokio::select! {
@@ -229,7 +231,6 @@ impl Writer {
         {
             tracing::error!(room.id = %self.room.id, error = %format!("{error:#}"), "putting a feed away failed");
         }
-        self.room.ended.cancel();
     }
 
     /// When the totals must be announced, if they changed since the last time.

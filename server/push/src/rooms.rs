@@ -132,7 +132,7 @@ impl Rooms {
         let Some((feed, log)) = loaded else { return Ok(None) };
         let (room, writer) = Writer::new(id, feed, log, &self.inner.settings, self.inner.clock.clone());
         let soft = self.inner.lifecycle.soft().clone();
-        self.inner.lifecycle.spawn("push.room", writer.run(soft));
+        self.inner.lifecycle.spawn_one_of_many(writer.run(soft));
         self.open().insert(id, Open { room: Arc::clone(&room), used_at: Instant::now() });
         Ok(Some(room))
     }
