@@ -108,6 +108,11 @@ impl Room {
         });
     }
 
+    /// Returns when the writer has ended: there will be no more news.
+    pub(crate) async fn ended(&self) {
+        self.ended.cancelled().await;
+    }
+
     /// Ends the writer; returns when its file may be read again.
     pub(crate) async fn close(&self) {
         // An error says that it has ended, or is about to.

@@ -215,6 +215,8 @@ impl Stream {
                 self.end_reason = ByeReason::Draining;
                 self.ends_at = self.ends_at.min(Instant::now() + Duration::from_millis(jitter(self.drain_ms)));
             }
+            // Its writer broke: whoever comes back makes a new one.
+            () = self.viewing.room.ended(), if !draining => self.bye(ByeReason::Lease),
             _ = self.news.changed() => {}
             _ = self.viewers.changed() => {
                 let connections = *self.viewers.borrow_and_update();
