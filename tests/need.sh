@@ -23,6 +23,7 @@ for tool in "$@"; do
         chromium)
             [ -x "${CHROMIUM:-/usr/bin/chromium}" ] || install_debian chromium
             fc-list 2>/dev/null | grep -qi 'noto.*cjk' || install_debian fonts-noto-cjk fonts-noto-color-emoji fontconfig ;;
+        fonts) fc-list 2>/dev/null | grep -qi '/inter' && fc-list | grep -qi coloremoji || install_debian fonts-inter fonts-noto-color-emoji fontconfig ;;
         curl) command -v curl >/dev/null || install_debian curl ca-certificates ;;
         python) command -v python3 >/dev/null && python3 -m venv --help >/dev/null 2>&1 || install_debian python3 python3-venv ;;
         *) missing "$tool, which tests/need.sh does not know" ;;

@@ -20,10 +20,10 @@ const SETTINGS = {
 
 export class Server {
   /** Starts one; `settings` are environment keys. It ends with the test that `t` is of. */
-  static async start(t, settings = {}) {
+  static async start(t, settings = {}, command = ['serve']) {
     const server = new Server(await mkdtemp(join(tmpdir(), 'goligoli-browser-')), settings)
     atEnd(t, () => server.remove())
-    await server.up()
+    await server.up(command)
     return server
   }
 
@@ -39,7 +39,8 @@ export class Server {
   }
 
   /** Starts the process, from the second time on at the same port. */
-  async up(command = ['serve']) {
+  async up(command = this.command) {
+    this.command = command
     const env = { PATH: process.env.PATH, ...SETTINGS, ...this.settings, GOLIGOLI_DATA_DIR: join(this.folder, 'data'), GOLIGOLI_HTTP__LISTEN: this.listen }
     const child = spawn(BINARY, command, { env, stdio: ['ignore', 'pipe', 'pipe'] })
     const from = this.log.length
