@@ -117,7 +117,6 @@ fn the_top_of_the_tree_is_what_the_design_says() {
         "deployment",
         "docker-compose.yaml",
         "idl",
-        "rustfmt.toml",
         "server",
         "static",
         "tests",

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use goligoli_tests::sse::{Event, Item, Parser};
+use goligoli_tests::sse::{Item, Parser};
 use goligoli_tests::{Server, Setup, Watch, danmaku, until};
 use serde_json::Value;
 
@@ -56,7 +56,8 @@ async fn play(file: &Path, setup: Setup, lines: usize) -> Evening {
         .await;
     let since = |field: &str| count(&totals, field) - count(&before, field);
     assert_eq!(since("accepted"), since("shown") + since("folded") + since("suppressed"), "{totals}");
-    let shown: Vec<Line> = sorted(events.iter().filter(|event| event.kind == "danmaku").map(Event::json).map(line));
+    let shown: Vec<Line> =
+        sorted(events.iter().filter(|event| event.kind == "danmaku").map(|event| line(&event.json())));
     assert_eq!(since("shown"), shown.len() as u64, "what is said to be shown was shown");
     let history = danmaku(&server, ROOM).await;
     let history = history.into_iter().map(|one| one["text"].as_str().unwrap().to_owned());
@@ -89,7 +90,7 @@ fn count(totals: &Value, field: &str) -> u64 {
     totals[field].as_u64().unwrap()
 }
 
-fn line(danmaku: Value) -> Line {
+fn line(danmaku: &Value) -> Line {
     let text = |field: &str| danmaku[field].as_str().unwrap().to_owned();
     let mode = match danmaku["mode"].as_str().unwrap() {
         "scroll" => "scroll",

@@ -1,5 +1,7 @@
 //! End-to-end tests: each file is a subject, each test starts servers of its own.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 mod architecture;
 mod bad_input;
 mod danmaku_file;
