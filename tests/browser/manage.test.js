@@ -69,6 +69,7 @@ test('the streamer\'s panel', async (t) => {
     const key = await byId(page, 'stream-key').inputValue()
     assert.ok(key.length >= 16, `a key of ${key.length} characters`)
     await close()
+    await byId(page, 'stream-key').waitFor({ state: 'detached' })
     assert.ok(!(await page.content()).includes(key), 'it is gone with the panel')
     await open()
     await byId(page, 'rotate-key').waitFor()
