@@ -48,8 +48,12 @@ where
     config.max_in_flight_requests = IN_FLIGHT;
     config.pending_request_buffer = IN_FLIGHT;
     let tarpc::client::NewClient { client, dispatch } = tarpc::client::new(config, near);
+    let hard = lifecycle.hard().clone();
     spawn(async move {
-        if let Err(error) = dispatch.await {
+        // At the end of a stop the far end is gone: that is no error.
+        if let Err(error) = dispatch.await
+            && !hard.is_cancelled()
+        {
             tracing::error!(%error, "an in-process channel broke");
         }
     });
