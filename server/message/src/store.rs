@@ -238,7 +238,6 @@ pub(crate) async fn mark_deleted(tx: &mut Tx, id: DanmakuId, by: UserId, now: Ti
 
 fn kept(row: &AnyRow) -> sqlx::Result<Kept> {
     let number = |column| row.try_get::<i64, _>(column);
-    let text: String = row.try_get("text")?;
     let danmaku = Danmaku {
         id: DanmakuId::from_i64(number("id")?),
         room_id: RoomId::from_i64(number("room_id")?),
@@ -248,7 +247,7 @@ fn kept(row: &AnyRow) -> sqlx::Result<Kept> {
             name: row.try_get("user_name")?,
             role: role(number("role")?),
         },
-        text: DanmakuText::try_from(text).map_err(|e| sqlx::Error::Decode(e.into()))?,
+        text: DanmakuText::from_stored(row.try_get("text")?),
         mode: mode(number("mode")?),
         color: Color::from_rgb(u32::try_from(number("color")?).unwrap_or_default()),
         size: size(number("size")?),

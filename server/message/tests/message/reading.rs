@@ -155,6 +155,21 @@ async fn deleted_ones_and_other_rooms_are_left_out() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_text_that_todays_rules_refuse_is_still_read() {
+    let stage = Stage::new().await;
+    let posted = stage.post_with(3, "allowed once", "key").await.unwrap();
+    let mut tx = stage.other_db().await.begin().await.unwrap();
+    sqlx::query("UPDATE danmaku SET text = '  two\nlines' WHERE id = ?")
+        .bind(posted.id.as_i64())
+        .execute(&mut *tx)
+        .await
+        .unwrap();
+    tx.commit().await.unwrap();
+    assert_eq!(stage.get(posted.id).await.unwrap().text.as_str(), "  two\nlines");
+    assert_eq!(stage.latest().await[0].text.as_str(), "  two\nlines");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_is_no_page_is_refused() {
     let stage = Stage::new().await;
     stage.post(3, "something").await.unwrap();
