@@ -9,6 +9,7 @@ pub mod access;
 pub mod danmaku;
 pub mod event;
 pub mod id;
+pub mod idempotency;
 pub mod live;
 pub mod message;
 pub mod push;
@@ -17,4 +18,5 @@ pub mod user;
 
 pub use access::Caller;
 pub use id::{DanmakuId, DeviceId, RoomId, SessionId, Timestamp, UserId};
+pub use idempotency::IdempotencyKey;
 pub use refusal::{Code, Kind, Refusal};

@@ -6,7 +6,7 @@ use utoipa::ToSchema;
 
 use crate::event::{LiveSession, Owner, RoomRole, RoomRules};
 use crate::user::{Done, Secret};
-use crate::{Caller, Refusal, RoomId, SessionId, Timestamp, UserId};
+use crate::{Caller, IdempotencyKey, Refusal, RoomId, SessionId, Timestamp, UserId};
 
 /// The contract of the live service.
 #[tarpc::service]
@@ -80,7 +80,7 @@ pub struct CreateRoom {
     /// See [`RoomText`].
     pub text: RoomText,
     /// Idempotency key.
-    pub key: Option<String>,
+    pub key: Option<IdempotencyKey>,
 }
 
 /// What a room says about itself.
@@ -192,7 +192,7 @@ pub struct OpenSession {
     /// Which room.
     pub room: RoomId,
     /// Idempotency key.
-    pub key: Option<String>,
+    pub key: Option<IdempotencyKey>,
 }
 
 /// See [`Live::close`].

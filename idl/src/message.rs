@@ -6,7 +6,7 @@ use utoipa::ToSchema;
 use crate::danmaku::{Color, DanmakuText, Mode, Size};
 use crate::event::Sender;
 use crate::user::Done;
-use crate::{Caller, DanmakuId, Refusal, RoomId, SessionId, Timestamp, UserId};
+use crate::{Caller, DanmakuId, IdempotencyKey, Refusal, RoomId, SessionId, Timestamp, UserId};
 
 /// The contract of the message service.
 #[tarpc::service]
@@ -57,8 +57,8 @@ pub struct PostDanmaku {
     pub room: RoomId,
     /// What.
     pub body: DanmakuBody,
-    /// Idempotency key, 1 to 64 visible ASCII characters.
-    pub key: Option<String>,
+    /// Idempotency key.
+    pub key: Option<IdempotencyKey>,
 }
 
 /// What a sender decides about a danmaku.

@@ -9,6 +9,7 @@ use bytes::Bytes;
 use common::http::Problem;
 use http::request::Parts;
 use http::{HeaderMap, StatusCode, header};
+use idl::idempotency::{IdempotencyKey, MAX_KEY_CHARS};
 use idl::{Code, Refusal};
 use serde::de::{DeserializeOwned, IgnoredAny};
 use utoipa::IntoParams;
@@ -63,7 +64,7 @@ pub(crate) fn page_size(asked: Option<u32>, most: u32) -> Result<u32, Problem> {
     }
 }
 
-/// How the document describes [`IdempotencyKey`].
+/// How the document describes [`Key`].
 #[derive(Debug, IntoParams)]
 #[into_params(parameter_in = Header)]
 #[expect(dead_code, reason = "only described")]
@@ -74,29 +75,32 @@ pub(crate) struct IdempotencyHeader {
     idempotency_key: Option<String>,
 }
 
-/// The `Idempotency-Key` header: 1 to 64 visible characters, bare or as a quoted string.
+/// The `Idempotency-Key` header: the key, bare or as a quoted string.
 #[derive(Debug)]
-pub(crate) struct IdempotencyKey(pub(crate) Option<String>);
+pub(crate) struct Key(pub(crate) Option<IdempotencyKey>);
 
-impl<S: Send + Sync> FromRequestParts<S> for IdempotencyKey {
+impl<S: Send + Sync> FromRequestParts<S> for Key {
     type Rejection = Problem;
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
         let mut values = parts.headers.get_all(IDEMPOTENCY_KEY).iter();
         let Some(value) = values.next() else { return Ok(Self(None)) };
         let key = value.to_str().ok().and_then(idempotency_key).filter(|_| values.next().is_none());
-        let refuse = || malformed("the Idempotency-Key header must be one key of 1 to 64 visible ASCII characters");
+        let refuse = || {
+            malformed(format!(
+                "the Idempotency-Key header must be one key of 1 to {MAX_KEY_CHARS} visible ASCII characters"
+            ))
+        };
         key.map(|key| Self(Some(key))).ok_or_else(refuse)
     }
 }
 
-fn idempotency_key(value: &str) -> Option<String> {
+fn idempotency_key(value: &str) -> Option<IdempotencyKey> {
     let value = value.trim();
     let key = match value.strip_prefix('"') {
         Some(rest) => unquote(rest)?,
         None => value.to_owned(),
     };
-    let fits = (1..=64).contains(&key.len()) && key.bytes().all(|b| b.is_ascii_graphic());
-    fits.then_some(key)
+    key.try_into().ok()
 }
 
 /// The rest of a structured-field string (RFC 9651) after its opening quote.
@@ -262,7 +266,7 @@ mod tests {
     #[test]
     fn a_key_may_be_quoted() {
         for (value, key) in [("abc-1", Some("abc-1")), ("\"abc-1\"", Some("abc-1")), (r#""a\"b""#, Some("a\"b"))] {
-            assert_eq!(idempotency_key(value).as_deref(), key, "{value}");
+            assert_eq!(idempotency_key(value).as_ref().map(IdempotencyKey::as_str), key, "{value}");
         }
         let long = "x".repeat(65);
         for bad in ["", "\"\"", "\"a", "a b", "\"a\"b", r#""a\n""#, "ключ", long.as_str()] {

@@ -2,7 +2,7 @@
 
 use common::Outcome;
 use common::db::Tx;
-use idl::{Code, Refusal, Timestamp, UserId};
+use idl::{Code, IdempotencyKey, Refusal, Timestamp, UserId};
 use sha2::{Digest as _, Sha256};
 
 use crate::Core;
@@ -15,29 +15,20 @@ const KEPT_MS: i64 = 24 * 60 * 60 * 1_000;
 pub(crate) struct Key {
     user: UserId,
     method: &'static str,
-    key: String,
+    key: IdempotencyKey,
     body_hash: String,
 }
 
 impl Key {
-    /// Checks the key; `body` is what must be the same whenever the key is used again.
-    pub(crate) fn parse(
-        key: Option<String>,
-        user: UserId,
-        method: &'static str,
-        body: &[&str],
-    ) -> Result<Option<Self>, Refusal> {
-        let Some(key) = key else { return Ok(None) };
-        if !(1..=64).contains(&key.len()) || !key.bytes().all(|b| b.is_ascii_graphic()) {
-            return Err(Refusal::new(Code::InvalidField, "an idempotency key has 1 to 64 visible ASCII characters"));
-        }
+    /// `body` is what must be the same whenever the key is used again.
+    pub(crate) fn new(key: IdempotencyKey, user: UserId, method: &'static str, body: &[&str]) -> Self {
         let mut hash = Sha256::new();
         for part in body {
             // With its length before it no part can be taken for the end of another.
             hash.update((part.len() as u64).to_be_bytes());
             hash.update(part);
         }
-        Ok(Some(Self { user, method, key, body_hash: hex::encode(hash.finalize()) }))
+        Self { user, method, key, body_hash: hex::encode(hash.finalize()) }
     }
 }
 
@@ -57,7 +48,7 @@ impl Core {
         now: Timestamp,
     ) -> Outcome<Option<i64>> {
         let Some(key) = key else { return Ok(None) };
-        let name = KeyName { user: key.user, method: key.method, key: &key.key };
+        let name = KeyName { user: key.user, method: key.method, key: key.key.as_str() };
         let this = KeyUse { body_hash: key.body_hash.clone(), result_id: result };
         let used = people::claim_key(tx, self.db.insert_ignore(), name, &this, horizon(now), now).await?;
         match used {

@@ -7,7 +7,7 @@ use idl::access::Identity;
 use idl::event::{Owner, RoomChange, RoomRules};
 use idl::live::{EditRoom, ListRooms, Room, RoomText, Rooms, StreamKey};
 use idl::user::Secret;
-use idl::{Code, Refusal, RoomId};
+use idl::{Code, IdempotencyKey, Refusal, RoomId};
 use sha2::{Digest as _, Sha256};
 
 use crate::change::{Told, vanished};
@@ -19,9 +19,15 @@ use crate::{Core, announce, store, text};
 impl Core {
     /// Makes a room. Waits a moment for push to know it, so that who subscribes at once
     /// finds it.
-    pub(crate) async fn create_room(&self, who: &Identity, asked: &RoomText, key: Option<String>) -> Outcome<Room> {
+    pub(crate) async fn create_room(
+        &self,
+        who: &Identity,
+        asked: &RoomText,
+        key: Option<IdempotencyKey>,
+    ) -> Outcome<Room> {
         let text = text::room_text(asked)?;
-        let key = Key::parse(key, who.user, "create_room", &[&text.title, &text.description, &text.category])?;
+        let body = [text.title.as_str(), &text.description, &text.category];
+        let key = key.map(|key| Key::new(key, who.user, "create_room", &body));
         self.platform.space.check()?;
         let id = RoomId(self.ids.next().await?);
         let slot = self.outbox.slots(1).await?[0];

@@ -4,7 +4,7 @@ use common::Outcome;
 use idl::access::Identity;
 use idl::event::RoomChange;
 use idl::live::{ListSessions, Session, Sessions};
-use idl::{Code, Refusal, RoomId, SessionId, Timestamp};
+use idl::{Code, IdempotencyKey, Refusal, RoomId, SessionId, Timestamp};
 
 use crate::change::{Told, vanished};
 use crate::cursor::{self, List};
@@ -14,8 +14,8 @@ use crate::{Core, store, text};
 
 impl Core {
     /// Begins a broadcast, unless one is on.
-    pub(crate) async fn open(&self, who: &Identity, room: RoomId, key: Option<String>) -> Outcome<Session> {
-        let key = Key::parse(key, who.user, "open", &[&room.to_string()])?;
+    pub(crate) async fn open(&self, who: &Identity, room: RoomId, key: Option<IdempotencyKey>) -> Outcome<Session> {
+        let key = key.map(|key| Key::new(key, who.user, "open", &[&room.to_string()]));
         let id = SessionId(self.ids.next().await?);
         let mut change = self.change(room, who, Deed::Run).await?;
         let now = self.platform.clock.now();

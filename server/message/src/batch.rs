@@ -123,7 +123,7 @@ mod tests {
                 color: Color::WHITE,
                 size: Size::Standard,
             },
-            key: key.map(|k| KeyHash::new(user, room, &k.to_string()).unwrap()),
+            key: key.map(|k| KeyHash::new(user, room, &k.to_string().try_into().unwrap())),
             admission: if admitted { Ok(admission) } else { Err(Refusal::new(Code::RoomClosed, "closed")) },
         }
     }

@@ -70,7 +70,7 @@ impl Service {
     async fn post(&self, context: Context, request: PostDanmaku) -> Outcome<Danmaku> {
         let identity = self.verifier.verify(&request.caller)?;
         let (room, user) = (request.room, identity.user);
-        let key = request.key.map(|key| KeyHash::new(user, room, &key)).transpose()?;
+        let key = request.key.map(|key| KeyHash::new(user, room, &key));
         let admission = match (self.admit(context, room, &identity).await, &key) {
             (Err(refusal), None) => return Err(Failure::Refused(refusal)),
             (admission, _) => admission,

@@ -13,7 +13,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::Gateway;
-use crate::extract::{self, IdempotencyHeader, IdempotencyKey, Path, Query, page_size};
+use crate::extract::{self, IdempotencyHeader, Key, Path, Query, page_size};
 use crate::reply::{Created, Reply};
 use crate::signed::{Posts, Writes};
 
@@ -45,7 +45,7 @@ async fn post_danmaku(
     State(gateway): State<Gateway>,
     Posts(caller): Posts,
     Path(room): Path<RoomId>,
-    IdempotencyKey(key): IdempotencyKey,
+    Key(key): Key,
     extract::Json(body): extract::Json<DanmakuBody>,
 ) -> Reply<Created<Danmaku>> {
     let request = PostDanmaku { caller, room, body, key };

@@ -12,7 +12,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::Gateway;
-use crate::extract::{self, IdempotencyHeader, IdempotencyKey, Path, Query, page_size};
+use crate::extract::{self, IdempotencyHeader, Key, Path, Query, page_size};
 use crate::reply::{Created, Reply};
 use crate::signed::Writes;
 
@@ -79,7 +79,7 @@ async fn list_rooms(State(gateway): State<Gateway>, Query(query): Query<RoomsQue
 async fn create_room(
     State(gateway): State<Gateway>,
     Writes(caller): Writes,
-    IdempotencyKey(key): IdempotencyKey,
+    Key(key): Key,
     extract::Json(text): extract::Json<RoomText>,
 ) -> Reply<Created<Room>> {
     let request = CreateRoom { caller, text, key };

@@ -12,7 +12,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::Gateway;
-use crate::extract::{IdempotencyHeader, IdempotencyKey, Path, Query, page_size};
+use crate::extract::{IdempotencyHeader, Key, Path, Query, page_size};
 use crate::reply::Reply;
 use crate::signed::Writes;
 
@@ -68,7 +68,7 @@ async fn open_session(
     State(gateway): State<Gateway>,
     Writes(caller): Writes,
     Path(room): Path<RoomId>,
-    IdempotencyKey(key): IdempotencyKey,
+    Key(key): Key,
 ) -> Reply<(StatusCode, Json<Session>)> {
     let request = OpenSession { caller, room, key };
     let session = rpc::answer(gateway.live().open(rpc::within(rpc::EDGE_DEADLINE), request).await)?;

@@ -9,7 +9,7 @@ use anyhow::Context as _;
 use common::rpc::{answer, within};
 use futures::StreamExt as _;
 use idl::message::{DanmakuBody, MessageClient, PostDanmaku};
-use idl::{Kind, Refusal, RoomId, SessionId};
+use idl::{IdempotencyKey, Kind, Refusal, RoomId, SessionId};
 use message::bilibili_xml::{self, Line};
 use tokio::time::Instant;
 
@@ -129,7 +129,7 @@ impl Script {
         message: &MessageClient,
     ) -> Result<(), Refusal> {
         let body = DanmakuBody { text: line.text.clone(), mode: line.mode, color: line.color, size: line.size };
-        let key = Some(format!("demo-{}-{number}", self.session));
+        let key = Some(IdempotencyKey::try_from(format!("demo-{}-{number}", self.session))?);
         let mut tries = 0;
         loop {
             tries += 1;

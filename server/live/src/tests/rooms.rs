@@ -33,9 +33,6 @@ async fn a_room_is_made_once_per_key_and_at_most_five_times() {
     assert_eq!(again, first, "the same request, but for its blanks");
     refused(world.create_with(1, "two", Some("k")).await, Code::KeyReused);
     assert_ne!(world.create_with(2, "one", Some("k")).await.unwrap().id, first.id, "keys are an account's own");
-    for bad in ["", "with blank", "ü", &"k".repeat(65), "a\nb"] {
-        refused(world.create_with(1, "one", Some(bad)).await, Code::InvalidField);
-    }
     world.create_with(1, "two", Some(&"k".repeat(64))).await.unwrap();
     for title in ["three", "four", "five"] {
         world.create(1, title).await.unwrap();

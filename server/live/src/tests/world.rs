@@ -25,7 +25,7 @@ use idl::user::{
     Account, ChangePassword, Devices, Done, EditProfile, GetProfile, ListDevices, LogIn, LogOut, LoggedIn, Me, Profile,
     Refresh, Register, RevokeDevice, User,
 };
-use idl::{Caller, Code, DeviceId, Refusal, RoomId, Timestamp, UserId};
+use idl::{Caller, Code, DeviceId, IdempotencyKey, Refusal, RoomId, Timestamp, UserId};
 use tarpc::context::Context;
 use tarpc::server::Channel as _;
 
@@ -106,7 +106,7 @@ impl World {
 
     pub(crate) async fn create_with(&self, owner: u64, title: &str, key: Option<&str>) -> Result<Room, Refusal> {
         let text = RoomText { title: title.to_owned(), ..RoomText::default() };
-        let create = CreateRoom { caller: self.member(owner), text, key: key.map(str::to_owned) };
+        let create = CreateRoom { caller: self.member(owner), text, key: key.map(idempotency_key) };
         rpc::answer(self.client.create_room(soon(), create).await)
     }
 
@@ -130,7 +130,7 @@ impl World {
     }
 
     pub(crate) async fn open(&self, caller: Caller, room: RoomId, key: Option<&str>) -> Result<Session, Refusal> {
-        let open = OpenSession { caller, room, key: key.map(str::to_owned) };
+        let open = OpenSession { caller, room, key: key.map(idempotency_key) };
         rpc::answer(self.client.open(soon(), open).await)
     }
 
@@ -281,4 +281,8 @@ impl User for UserPlayer {
     async fn edit_profile(self, _: Context, _: EditProfile) -> Result<Account, Refusal> {
         Err(Refusal::internal())
     }
+}
+
+fn idempotency_key(key: &str) -> IdempotencyKey {
+    key.to_owned().try_into().unwrap()
 }

@@ -140,9 +140,6 @@ async fn who_may_not_post_is_told_why_and_leaves_nothing() {
     assert_eq!(refusal.code, Code::NoSuchRoom);
     stage.live.open(ROOM, START);
     stage.live.change(ROOM, |room| room.rules.mute_all = false);
-    for key in ["", "a b", "键", &"k".repeat(65)] {
-        assert_eq!(stage.post_with(4, "hm", key).await.unwrap_err().code, Code::MalformedRequest, "{key:?}");
-    }
     for token in ["", "nonsense", &stage.caller(4).token[1..]] {
         let caller = Caller { token: token.to_owned() };
         let refusal = stage.send(PostDanmaku { caller, ..stage.request(4, ROOM, "hm", None) }).await.unwrap_err();

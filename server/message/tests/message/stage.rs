@@ -13,7 +13,7 @@ use idl::access::SiteRole;
 use idl::danmaku::{Color, DanmakuText, Mode, Size};
 use idl::message::*;
 use idl::user::Done;
-use idl::{Caller, DanmakuId, DeviceId, Refusal, RoomId, Timestamp, UserId};
+use idl::{Caller, DanmakuId, DeviceId, IdempotencyKey, Refusal, RoomId, Timestamp, UserId};
 use message::{Message, Settings};
 use tempfile::TempDir;
 
@@ -118,7 +118,7 @@ impl Stage {
     }
 
     pub(crate) fn request(&self, user: u64, room: RoomId, words: &str, key: Option<&str>) -> PostDanmaku {
-        PostDanmaku { caller: self.caller(user), room, body: body(words), key: key.map(str::to_owned) }
+        PostDanmaku { caller: self.caller(user), room, body: body(words), key: key.map(idempotency_key) }
     }
 
     pub(crate) async fn send(&self, request: PostDanmaku) -> Result<Danmaku, Refusal> {
@@ -171,6 +171,10 @@ impl Stage {
 
 async fn open_db(dir: &Path) -> common::Db {
     common::Db::open("sqlite:", dir, "message", &sqlx::migrate!()).await.expect("a database")
+}
+
+pub(crate) fn idempotency_key(key: &str) -> IdempotencyKey {
+    key.to_owned().try_into().expect("a key")
 }
 
 pub(crate) fn body(words: &str) -> DanmakuBody {
