@@ -67,6 +67,10 @@ pub struct LogIn {
     pub password: Secret,
     /// What the device calls itself; at most 200 characters are kept.
     pub device_name: String,
+    /// The address or network that asks, as text: wrong passwords are counted by it. Those
+    /// who don't say count as one.
+    #[serde(default)]
+    pub client: Option<String>,
 }
 
 /// See [`User::refresh`].
@@ -179,6 +183,9 @@ pub struct ChangePassword {
     pub current: Secret,
     /// The one from now on.
     pub new: Secret,
+    /// As [`LogIn::client`].
+    #[serde(default)]
+    pub client: Option<String>,
 }
 
 /// See [`User::me`].

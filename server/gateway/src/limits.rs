@@ -74,6 +74,17 @@ pub(crate) struct Client {
     pub(crate) through_proxy: bool,
 }
 
+impl Client {
+    /// Whom the user service counts wrong passwords by: an address, of IPv6 the /64, for
+    /// the same reason as below.
+    pub(crate) fn network(&self) -> Option<String> {
+        self.address.map(|address| match address {
+            IpAddr::V4(v4) => v4.to_string(),
+            IpAddr::V6(v6) => format!("{}/64", std::net::Ipv6Addr::from_bits(v6.to_bits() >> 64 << 64)),
+        })
+    }
+}
+
 impl Limits {
     pub(crate) fn new(settings: Settings) -> Self {
         Self {
@@ -206,6 +217,16 @@ mod tests {
         let passed = (0..keys).filter(|key| limit.take(key + SHARED_BUCKETS).is_ok()).count();
         assert!(limit.buckets.len() <= OWN_BUCKETS + usize::try_from(SHARED_BUCKETS).unwrap());
         assert!(passed <= OWN_BUCKETS + usize::try_from(SHARED_BUCKETS).unwrap());
+    }
+
+    #[test]
+    fn wrong_passwords_are_counted_by_address_or_64() {
+        let network = |text: &str| {
+            let client = Client { address: Some(text.parse().unwrap()), exempt: false, through_proxy: false };
+            client.network().unwrap()
+        };
+        assert_eq!(network("192.0.2.7"), "192.0.2.7");
+        assert_eq!(network("2001:db8:1:2:ffff::9"), "2001:db8:1:2::/64");
     }
 
     #[test]

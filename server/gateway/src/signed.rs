@@ -34,6 +34,8 @@ pub(crate) struct SignsIn(pub(crate) Visitor);
 #[derive(Debug)]
 pub(crate) struct Visitor {
     pub(crate) headers: HeaderMap,
+    /// Where they are, as far as it is known: what wrong passwords are counted by.
+    pub(crate) network: Option<String>,
     /// Cookies may only travel encrypted.
     pub(crate) https: bool,
     /// Whether this may set or use cookies.
@@ -76,8 +78,10 @@ impl FromRequestParts<Gateway> for SignsIn {
 impl FromRequestParts<Gateway> for Visitor {
     type Rejection = Problem;
     async fn from_request_parts(parts: &mut Parts, gateway: &Gateway) -> Result<Self, Problem> {
+        let client = client(parts)?;
         Ok(Self {
-            https: gateway.is_https(&parts.headers, &client(parts)?),
+            https: gateway.is_https(&parts.headers, &client),
+            network: client.network(),
             same_site: gateway.0.origins.check(&parts.headers, &parts.uri),
             headers: parts.headers.clone(),
         })

@@ -109,8 +109,12 @@ async fn streamer(app: &App) -> anyhow::Result<(LoggedIn, Secret)> {
 }
 
 async fn log_in(clients: &gateway::Clients, password: &Secret) -> anyhow::Result<LoggedIn> {
-    let request =
-        LogIn { name: STREAMER.to_owned(), password: password.clone(), device_name: "goligoli demo".to_owned() };
+    let request = LogIn {
+        name: STREAMER.to_owned(),
+        password: password.clone(),
+        device_name: "goligoli demo".to_owned(),
+        client: None,
+    };
     answer(clients.user.log_in(within(CALL_DEADLINE), request).await).context("logging the demo's streamer in")
 }
 

@@ -11,7 +11,7 @@ use idl::access::{Identity, SiteRole};
 use idl::user::{Account, ChangePassword, Done, EditProfile, LogIn, LoggedIn, Profile, Register};
 use idl::{Code, Refusal, UserId};
 
-use crate::attempts::{Attempts, Turn};
+use crate::attempts::{Attempts, Guess, Turn};
 use crate::bio;
 use crate::devices::{EndedDevices, MAX_DEVICES, device_name};
 use crate::names::Name;
@@ -69,7 +69,8 @@ impl Accounts {
         let name = Name::parse(&request.name).map_err(|_| wrong_credentials())?;
         let password = Password::parse(&request.password).map_err(|_| wrong_credentials())?;
         let login_name = name.login_name();
-        let turn = self.attempts.turn(&self.store, &self.clock, &login_name).await?;
+        let guess = Guess::at_name(&login_name, request.client.as_deref());
+        let turn = self.attempts.turn(&self.store, &self.clock, guess).await?;
         let found = self.store.find_by_login_name(&login_name).await?;
         let hash = found.as_ref().map(|(_, hash)| hash.as_str());
         let right = self.hasher.verify(password, hash).await?;
@@ -120,9 +121,9 @@ impl Accounts {
         let new = parse_password("/new", &request.new)?;
         let wrong = || Refusal { pointer: Some("/current".to_owned()), ..wrong_credentials() };
         let (account, former) = self.store.find(identity.user).await?.ok_or_else(no_such_user)?;
-        let login_name = account.name.to_lowercase();
         // A stolen access token must not help to guess the password either.
-        let turn = self.attempts.turn(&self.store, &self.clock, &login_name).await?;
+        let guess = Guess::on_device(identity.device, request.client.as_deref());
+        let turn = self.attempts.turn(&self.store, &self.clock, guess).await?;
         let right = match Password::parse(&request.current) {
             Ok(current) => self.hasher.verify(current, Some(&former)).await?,
             Err(_) => false,

@@ -33,7 +33,7 @@ pub use operator::Operator;
 pub use seed::{Seed, SeedNames, SeededAccount, Seeding};
 
 use accounts::Accounts;
-use attempts::Attempts;
+use attempts::{Allowed, Attempts};
 use passwords::Hasher;
 use store::Store;
 use tokens::Tokens;
@@ -46,8 +46,12 @@ pub struct Settings {
     pub access_token_seconds: u32,
     /// When a log-in ends, however often it was refreshed: after 1 to 400 days.
     pub log_in_days: u32,
-    /// So many wrong passwords in a window (1 to 1,000), and the name takes none until its end.
+    /// So many wrong passwords in a window (1 to 1,000), and a name takes none from this
+    /// client (address or network) until its end; likewise a signed-in device that changes
+    /// the password.
     pub wrong_passwords: u32,
+    /// So many by all clients together (1 to 100,000), and the name takes none from anybody.
+    pub wrong_passwords_per_name: u32,
     /// The window: 1 to 86,400 seconds from the first wrong password.
     pub wrong_passwords_window_seconds: u32,
     /// Passwords that may wait for a core to be hashed on (up to 10,000); more are refused at once.
@@ -134,7 +138,7 @@ async fn open(settings: &Settings, platform: &Platform, signer: Arc<Signer>) -> 
         log_in_lifetime: day * settings.log_in_days,
         hasher: tokio::task::spawn_blocking(move || Hasher::new(queue)).await??,
         attempts: Attempts::new(
-            settings.wrong_passwords,
+            Allowed { by_client: settings.wrong_passwords, by_all: settings.wrong_passwords_per_name },
             Duration::from_secs(settings.wrong_passwords_window_seconds.into()),
         ),
     })
@@ -146,6 +150,7 @@ impl Settings {
             ("access_token_seconds", self.access_token_seconds, 60..=900),
             ("log_in_days", self.log_in_days, 1..=400),
             ("wrong_passwords", self.wrong_passwords, 1..=1_000),
+            ("wrong_passwords_per_name", self.wrong_passwords_per_name, 1..=100_000),
             ("wrong_passwords_window_seconds", self.wrong_passwords_window_seconds, 1..=86_400),
             ("hash_queue", self.hash_queue, 0..=10_000),
         ];

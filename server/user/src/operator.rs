@@ -66,7 +66,7 @@ impl Operator {
         self.accounts.replace_password(account.id, &former, &hash, |_| true, None, overtaken).await?;
         // Who asks for this may have tried too often before.
         let mut tx = self.accounts.store.db().begin().await?;
-        crate::store::forget_wrong_passwords(&mut tx, &account.name.to_lowercase()).await?;
+        crate::store::forget_wrong_passwords_for_name(&mut tx, &account.name.to_lowercase()).await?;
         tx.commit().await?;
         Ok(password.reveal())
     }

@@ -8,6 +8,7 @@ use idl::{DeviceId, Timestamp, UserId};
 use sqlx::any::AnyRow;
 use sqlx::{Any, QueryBuilder, Row as _};
 
+use crate::attempts::{Guess, subject_of_name};
 use crate::names::Name;
 use crate::tokens::DeviceSecret;
 
@@ -36,11 +37,18 @@ pub(crate) struct DeviceRow {
     pub(crate) expires_at: Timestamp,
 }
 
-/// Wrong passwords of one name.
+/// Wrong passwords in a window.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct WrongPasswords {
     pub(crate) times: i64,
     pub(crate) ends_at: Timestamp,
+}
+
+/// Wrong passwords that matter to a guess.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct WrongBefore {
+    pub(crate) by_client: Option<WrongPasswords>,
+    pub(crate) by_all: Option<WrongPasswords>,
 }
 
 /// The database of accounts.
@@ -61,7 +69,11 @@ const DEVICES: &str = "SELECT id, user_id, name, secret, generation, created_at_
 const LOCK_ACCOUNT: &str = "UPDATE account SET password_hash = password_hash WHERE id = ? AND password_hash = ?";
 const ROTATE: &str = "UPDATE device SET generation = generation + 1, used_at_ms = ?
                       WHERE id = ? AND generation = ? AND secret = ?";
-const COUNT_WRONG: &str = "UPDATE wrong_password SET times = times + 1 WHERE login_name = ? AND ends_at_ms > ?";
+const WRONG: &str = "SELECT client, times, ends_at_ms FROM wrong_password WHERE subject = ? AND client IN (?, ?)";
+const COUNT_WRONG: &str =
+    "UPDATE wrong_password SET times = times + 1 WHERE subject = ? AND client = ? AND ends_at_ms > ?";
+/// Stands for all clients together.
+const ALL_CLIENTS: &str = "";
 
 impl Store {
     pub(crate) const fn new(db: Db) -> Self {
@@ -107,28 +119,38 @@ impl Store {
         rows.iter().map(device).collect()
     }
 
-    pub(crate) async fn wrong_passwords(&self, login_name: &str) -> sqlx::Result<Option<WrongPasswords>> {
-        let row = sqlx::query("SELECT times, ends_at_ms FROM wrong_password WHERE login_name = ?").bind(login_name);
-        let row = row.fetch_optional(self.db.reader()).await?;
-        row.map(|row| Ok(WrongPasswords { times: row.try_get(0)?, ends_at: Timestamp(row.try_get(1)?) })).transpose()
+    pub(crate) async fn wrong_passwords(&self, guess: &Guess) -> sqlx::Result<WrongBefore> {
+        let rows = sqlx::query(WRONG).bind(guess.subject.as_str()).bind(guess.client.as_str()).bind(ALL_CLIENTS);
+        let mut wrong = WrongBefore::default();
+        for row in rows.fetch_all(self.db.reader()).await? {
+            let counted = WrongPasswords { times: row.try_get(1)?, ends_at: Timestamp(row.try_get(2)?) };
+            let all = row.try_get::<&str, _>(0)? == ALL_CLIENTS;
+            *if all { &mut wrong.by_all } else { &mut wrong.by_client } = Some(counted);
+        }
+        Ok(wrong)
     }
 
-    /// Counts one more wrong password; the first one opens a window until `ends_at`.
+    /// Counts one more wrong password, of the client and of all; the first one opens a
+    /// window until `ends_at`.
     pub(crate) async fn count_wrong_password(
         &self,
-        login_name: &str,
+        guess: &Guess,
         now: Timestamp,
         ends_at: Timestamp,
     ) -> sqlx::Result<()> {
         let mut tx = self.db.begin().await?;
-        let counted = sqlx::query(COUNT_WRONG).bind(login_name).bind(now.0).execute(&mut *tx).await?;
-        if counted.rows_affected() == 0 {
-            forget_wrong_passwords(&mut tx, login_name).await?;
-            sqlx::query("INSERT INTO wrong_password (login_name, times, ends_at_ms) VALUES (?, 1, ?)")
-                .bind(login_name)
-                .bind(ends_at.0)
-                .execute(&mut *tx)
-                .await?;
+        for client in [guess.client.as_str(), ALL_CLIENTS] {
+            let subject = guess.subject.as_str();
+            let counted = sqlx::query(COUNT_WRONG).bind(subject).bind(client).bind(now.0).execute(&mut *tx).await?;
+            if counted.rows_affected() == 0 {
+                forget_wrong_passwords_of(&mut tx, subject, client).await?;
+                sqlx::query("INSERT INTO wrong_password (subject, client, times, ends_at_ms) VALUES (?, ?, 1, ?)")
+                    .bind(subject)
+                    .bind(client)
+                    .bind(ends_at.0)
+                    .execute(&mut *tx)
+                    .await?;
+            }
         }
         tx.commit().await
     }
@@ -253,8 +275,24 @@ pub(crate) async fn delete_device(tx: &mut Tx, user: UserId, device: DeviceId) -
     Ok(deleted.rows_affected() == 1)
 }
 
-pub(crate) async fn forget_wrong_passwords(tx: &mut Tx, login_name: &str) -> sqlx::Result<()> {
-    sqlx::query("DELETE FROM wrong_password WHERE login_name = ?").bind(login_name).execute(&mut **tx).await?;
+/// Forgets what one client got wrong.
+pub(crate) async fn forget_wrong_passwords_of_client(tx: &mut Tx, guess: &Guess) -> sqlx::Result<()> {
+    forget_wrong_passwords_of(tx, &guess.subject, &guess.client).await
+}
+
+/// Forgets what anybody got wrong at a name's log-in.
+pub(crate) async fn forget_wrong_passwords_for_name(tx: &mut Tx, login_name: &str) -> sqlx::Result<()> {
+    let forget = sqlx::query("DELETE FROM wrong_password WHERE subject = ?").bind(subject_of_name(login_name));
+    forget.execute(&mut **tx).await?;
+    Ok(())
+}
+
+async fn forget_wrong_passwords_of(tx: &mut Tx, subject: &str, client: &str) -> sqlx::Result<()> {
+    sqlx::query("DELETE FROM wrong_password WHERE subject = ? AND client = ?")
+        .bind(subject)
+        .bind(client)
+        .execute(&mut **tx)
+        .await?;
     Ok(())
 }
 

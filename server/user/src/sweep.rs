@@ -69,7 +69,7 @@ impl Accounts {
 
     async fn sweep_wrong_passwords(&self) -> sqlx::Result<u64> {
         let now = self.clock.now().0;
-        let over = sqlx::query("SELECT login_name FROM wrong_password WHERE ends_at_ms <= ? LIMIT ?")
+        let over = sqlx::query("SELECT subject, client FROM wrong_password WHERE ends_at_ms <= ? LIMIT ?")
             .bind(now)
             .bind(BATCH)
             .fetch_all(self.store.db().reader())
@@ -77,8 +77,9 @@ impl Accounts {
         let mut tx = self.store.db().begin().await?;
         for row in &over {
             // Once more with the time: a new window may have begun since.
-            sqlx::query("DELETE FROM wrong_password WHERE login_name = ? AND ends_at_ms <= ?")
+            sqlx::query("DELETE FROM wrong_password WHERE subject = ? AND client = ? AND ends_at_ms <= ?")
                 .bind(row.try_get::<String, _>(0)?)
+                .bind(row.try_get::<String, _>(1)?)
                 .bind(now)
                 .execute(&mut *tx)
                 .await?;

@@ -111,7 +111,8 @@ async fn log_in(
         visitor.same_site.clone()?;
     }
     let LogInBody { name, password, device_name: device, cookie } = body;
-    let request = LogIn { name, password, device_name: device_name(device, &visitor.headers) };
+    let device_name = device_name(device, &visitor.headers);
+    let request = LogIn { name, password, device_name, client: visitor.network.clone() };
     let logged_in = rpc::answer(gateway.user().log_in(rpc::within(rpc::EDGE_DEADLINE), request).await)?;
     Ok(with_tokens(&gateway, logged_in, cookie.then_some(&visitor), |answer| Json(answer).into_response()))
 }

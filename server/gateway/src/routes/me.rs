@@ -14,7 +14,7 @@ use utoipa_axum::routes;
 use crate::Gateway;
 use crate::extract::{self, Path};
 use crate::reply::Reply;
-use crate::signed::{Signed, Writes};
+use crate::signed::{Signed, Visitor, Writes};
 
 pub(super) fn router() -> OpenApiRouter<Gateway> {
     OpenApiRouter::default()
@@ -87,9 +87,10 @@ struct PasswordBody {
 async fn change_password(
     State(gateway): State<Gateway>,
     Writes(caller): Writes,
+    visitor: Visitor,
     extract::Json(body): extract::Json<PasswordBody>,
 ) -> Reply<StatusCode> {
-    let request = ChangePassword { caller, current: body.current, new: body.new };
+    let request = ChangePassword { caller, current: body.current, new: body.new, client: visitor.network };
     rpc::answer(gateway.user().change_password(rpc::within(rpc::EDGE_DEADLINE), request).await)?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -114,6 +114,7 @@ async fn settings_out_of_range_stop_the_start() {
         Settings { access_token_seconds: 0, ..settings() },
         Settings { log_in_days: 0, ..settings() },
         Settings { wrong_passwords: 0, ..settings() },
+        Settings { wrong_passwords_per_name: 0, ..settings() },
     ] {
         let push = stand.push.client(&platform.lifecycle);
         assert!(User::start(bad, &platform, signer.clone(), push).await.is_err());

@@ -9,12 +9,23 @@ use crate::stand::{PASSWORD, Stand, caller, eventually, insist, patient, secret}
 const WINDOW: Duration = Duration::from_secs(900);
 
 async fn change(stand: &Stand, pair: &LoggedIn, current: &str, new: &str) -> Result<(), idl::Refusal> {
-    let request = ChangePassword { caller: caller(pair), current: secret(current), new: secret(new) };
+    change_from(stand, "192.0.2.1", pair, current, new).await
+}
+
+async fn change_from(
+    stand: &Stand,
+    client: &str,
+    pair: &LoggedIn,
+    current: &str,
+    new: &str,
+) -> Result<(), idl::Refusal> {
+    let (current, new) = (secret(current), secret(new));
+    let request = ChangePassword { caller: caller(pair), current, new, client: Some(client.into()) };
     insist(|| async { stand.client.change_password(patient(), request.clone()).await.unwrap().map(|_| ()) }).await
 }
 
 #[tokio::test]
-async fn too_many_wrong_passwords_close_a_name_for_a_while() {
+async fn too_many_wrong_passwords_close_a_name_to_their_client_for_a_while() {
     let stand = Stand::start().await;
     stand.register("mei").await.unwrap();
     // Names that nobody has answer alike, every time.
@@ -33,6 +44,58 @@ async fn too_many_wrong_passwords_close_a_name_for_a_while() {
     stand.pass(WINDOW);
     stand.log_in("mei", PASSWORD).await.unwrap();
     assert_eq!(stand.log_in("nobody", PASSWORD).await.unwrap_err().code, Code::WrongCredentials);
+}
+
+#[tokio::test]
+async fn a_stranger_who_guesses_shuts_out_only_himself() {
+    let stand = Stand::start().await;
+    let pair = stand.register("mei").await.unwrap();
+    for _ in 0..3 {
+        let refusal = stand.log_in_from("203.0.113.9", "mei", "wrong horse").await.unwrap_err();
+        assert_eq!(refusal.code, Code::WrongCredentials);
+    }
+    // Guesses that are not tried are not counted: he gets no further by going on.
+    for _ in 0..20 {
+        let refusal = stand.log_in_from("203.0.113.9", "mei", PASSWORD).await.unwrap_err();
+        assert_eq!(refusal.code, Code::RateLimited);
+    }
+    stand.log_in("mei", PASSWORD).await.unwrap();
+    assert_eq!(stand.log_in_from("203.0.113.9", "mei", PASSWORD).await.unwrap_err().code, Code::RateLimited);
+    change(&stand, &pair, PASSWORD, "another horse").await.unwrap();
+}
+
+#[tokio::test]
+async fn many_strangers_together_close_a_name_but_not_to_who_is_signed_in() {
+    let stand = Stand::start().await;
+    let pair = stand.register("mei").await.unwrap();
+    for n in 0..8 {
+        let refusal = stand.log_in_from(&format!("203.0.113.{n}"), "mei", "wrong horse").await.unwrap_err();
+        assert_eq!(refusal.code, Code::WrongCredentials);
+        if n == 3 {
+            // An owner who logs in gives them no new guesses.
+            stand.log_in("mei", PASSWORD).await.unwrap();
+        }
+    }
+    let refusal = stand.log_in_from("203.0.113.200", "mei", PASSWORD).await.unwrap_err();
+    assert_eq!((refusal.code, refusal.retry_after_ms), (Code::RateLimited, Some(900_000)));
+    change(&stand, &pair, PASSWORD, "another horse").await.unwrap();
+    stand.pass(WINDOW);
+    stand.log_in("mei", "another horse").await.unwrap();
+}
+
+#[tokio::test]
+async fn a_stolen_token_guesses_no_more_from_many_addresses() {
+    let stand = Stand::start().await;
+    let pair = stand.register("mei").await.unwrap();
+    let other = stand.log_in("mei", PASSWORD).await.unwrap();
+    for n in 0..8 {
+        let client = format!("203.0.113.{n}");
+        let refusal = change_from(&stand, &client, &pair, "wrong horse", "another horse").await.unwrap_err();
+        assert_eq!(refusal.code, Code::WrongCredentials);
+    }
+    let refusal = change(&stand, &pair, PASSWORD, "another horse").await.unwrap_err();
+    assert_eq!(refusal.code, Code::RateLimited);
+    change(&stand, &other, PASSWORD, "another horse").await.unwrap();
 }
 
 #[tokio::test]
@@ -95,11 +158,11 @@ async fn a_password_is_changed_only_by_who_knows_it() {
         let refusal = change(&stand, &pair, wrong, "another horse").await.unwrap_err();
         assert_eq!((refusal.code, refusal.pointer.as_deref()), (Code::WrongCredentials, Some("/current")));
     }
-    // Guessing here is guessing, too.
+    // Guessing here is guessing, too; this device's alone.
     assert_eq!(change(&stand, &pair, PASSWORD, "another horse").await.unwrap_err().code, Code::RateLimited);
     assert!(stand.is_in(&other).await);
-    stand.pass(WINDOW);
     stand.log_in("mei", PASSWORD).await.unwrap();
+    change(&stand, &other, PASSWORD, "another horse").await.unwrap();
 }
 
 #[tokio::test]

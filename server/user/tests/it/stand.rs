@@ -37,6 +37,7 @@ pub(crate) fn settings() -> Settings {
         access_token_seconds: 600,
         log_in_days: 30,
         wrong_passwords: 3,
+        wrong_passwords_per_name: 8,
         wrong_passwords_window_seconds: 900,
         hash_queue: 64,
     }
@@ -79,7 +80,21 @@ impl Stand {
     }
 
     pub(crate) async fn log_in_on(&self, name: &str, password: &str, device: &str) -> Result<LoggedIn, Refusal> {
-        let request = LogIn { name: name.into(), password: secret(password), device_name: device.into() };
+        self.log_in_as(LogIn {
+            name: name.into(),
+            password: secret(password),
+            device_name: device.into(),
+            client: Some("192.0.2.1".into()),
+        })
+        .await
+    }
+
+    pub(crate) async fn log_in_from(&self, client: &str, name: &str, password: &str) -> Result<LoggedIn, Refusal> {
+        let (name, password) = (name.into(), secret(password));
+        self.log_in_as(LogIn { name, password, device_name: "third".into(), client: Some(client.into()) }).await
+    }
+
+    async fn log_in_as(&self, request: LogIn) -> Result<LoggedIn, Refusal> {
         insist(|| async { self.client.log_in(patient(), request.clone()).await.unwrap() }).await
     }
 
