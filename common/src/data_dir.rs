@@ -1,6 +1,7 @@
 //! The data folder: one process at a time, and never the last of the disk.
 
-use std::fs::{File, TryLockError};
+use std::fs::{DirBuilder, File, TryLockError};
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -29,7 +30,11 @@ impl DataDir {
     /// # Errors
     /// The folder can't be made or written, or another process has it.
     pub fn lock(path: &Path) -> anyhow::Result<Self> {
-        std::fs::create_dir_all(path).with_context(|| format!("making the data folder {}", path.display()))?;
+        DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(path)
+            .with_context(|| format!("making the data folder {}", path.display()))?;
         let path = path.canonicalize().with_context(|| format!("finding {}", path.display()))?;
         let lock = File::options()
             .create(true)
@@ -99,6 +104,14 @@ impl FreeSpace {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_new_folder_is_its_owner_s_alone() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let dir = tempfile::tempdir().unwrap();
+        let locked = DataDir::lock(&dir.path().join("data")).unwrap();
+        assert_eq!(std::fs::metadata(locked.path()).unwrap().permissions().mode() & 0o077, 0);
+    }
 
     #[test]
     fn a_second_process_is_refused() {

@@ -4,7 +4,7 @@
 //! |---|---|
 //! | [`clock`] | the time, real or a test's own |
 //! | [`config`] | defaults < file < environment, typed, unknown keys refused |
-//! | [`data_dir`] | the data folder: its lock, its free space |
+//! | [`data_dir`], [`descriptors`] | the data folder: its lock, its free space; open files |
 //! | [`db`], [`ids`], [`outbox`] | a service's own database, its ids, its outgoing facts |
 //! | [`objects`] | blobs by key |
 //! | [`token`], [`revocation`], [`keys`] | signed access tokens, which of them are void, and what signs |
@@ -17,6 +17,7 @@ pub mod clock;
 pub mod config;
 pub mod data_dir;
 pub mod db;
+pub mod descriptors;
 pub mod failure;
 pub mod health;
 pub mod http;

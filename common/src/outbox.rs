@@ -112,27 +112,20 @@ impl Outbox {
         let mut waiting: BTreeMap<u64, Refusal> = BTreeMap::new();
         let (mut after, mut delivered) = (i64::MIN, false);
         loop {
-            let mut facts = self.read::<T>(after).await?;
-            let Some((last, ..)) = facts.last() else { break };
-            after = *last;
-            let topics: BTreeSet<u64> = facts.iter().map(|(_, topic, _)| *topic).collect();
-            // A topic that waits keeps its order, and keeps nobody else waiting.
-            for topic in topics.into_iter().filter(|topic| !waiting.contains_key(topic)).collect::<Vec<_>>() {
-                let of_topic = facts.iter_mut().filter(|(_, t, _)| *t == topic);
-                let (ids, bodies): (Vec<i64>, Vec<Option<T>>) =
-                    of_topic.map(|(id, _, fact)| (*id, fact.take())).unzip();
-                match deliver(topic, bodies.into_iter().flatten().collect()).await {
-                    Ok(()) => self.forget(&ids).await?,
-                    Err(refusal) if matches!(refusal.kind(), Kind::Malformed | Kind::Invalid | Kind::TooLarge) => {
-                        tracing::error!(topic, error = %refusal, "facts were refused for good and are dropped");
-                        self.forget(&ids).await?;
-                    }
-                    Err(refusal) => {
-                        waiting.insert(topic, refusal);
-                        continue;
-                    }
+            let facts = self.read(after).await?;
+            let Some(last) = facts.last() else { break };
+            after = last.id;
+            let topics: BTreeSet<u64> = facts.iter().map(|fact| fact.topic).collect();
+            for topic in topics {
+                // A topic that waits keeps its order, and keeps nobody else waiting.
+                if waiting.contains_key(&topic) {
+                    continue;
                 }
-                delivered = true;
+                let of_topic: Vec<&Fact> = facts.iter().filter(|fact| fact.topic == topic).collect();
+                match self.hand_over(topic, &of_topic, deliver).await? {
+                    Ok(()) => delivered = true,
+                    Err(refusal) => _ = waiting.insert(topic, refusal),
+                }
             }
         }
         Ok(match waiting.pop_first() {
@@ -142,30 +135,81 @@ impl Outbox {
         })
     }
 
-    /// The next facts after this id, each with its topic; `None` for one that is unreadable.
-    async fn read<T: DeserializeOwned>(&self, after: i64) -> sqlx::Result<Vec<(i64, u64, Option<T>)>> {
+    /// Delivers facts of one topic together, and forgets them. If they are refused for good,
+    /// each is delivered alone, so that only the wrong one is lost.
+    async fn hand_over<T, F>(
+        &self,
+        topic: u64,
+        facts: &[&Fact],
+        deliver: &impl Fn(u64, Vec<T>) -> F,
+    ) -> sqlx::Result<Result<(), Refusal>>
+    where
+        T: DeserializeOwned,
+        F: Future<Output = Result<(), Refusal>>,
+    {
+        match deliver(topic, facts.iter().filter_map(|fact| fact.parse()).collect()).await {
+            Ok(()) => self.forget(facts).await?,
+            Err(refusal) if !is_final(&refusal) => return Ok(Err(refusal)),
+            Err(_) => {
+                for fact in facts {
+                    match deliver(topic, fact.parse().into_iter().collect()).await {
+                        Err(refusal) if !is_final(&refusal) => return Ok(Err(refusal)),
+                        Err(refusal) => {
+                            tracing::error!(topic, body = fact.body, error = %refusal, "a fact was refused for good and is dropped");
+                        }
+                        Ok(()) => {}
+                    }
+                    self.forget(std::slice::from_ref(fact)).await?;
+                }
+            }
+        }
+        Ok(Ok(()))
+    }
+
+    /// The next facts after this id.
+    async fn read(&self, after: i64) -> sqlx::Result<Vec<Fact>> {
         let rows = sqlx::query("SELECT id, topic, body FROM outbox WHERE id > ? ORDER BY id LIMIT ?")
             .bind(after)
             .bind(BATCH)
             .fetch_all(self.db.reader())
             .await?;
         let fact = |row: &AnyRow| {
-            let body: String = row.try_get(2)?;
-            let fact = serde_json::from_str(&body)
-                .inspect_err(|error| tracing::error!(%error, body, "a fact in the outbox is unreadable and dropped"))
-                .ok();
-            Ok((row.try_get(0)?, row.try_get::<i64, _>(1)?.cast_unsigned(), fact))
+            let topic: i64 = row.try_get(1)?;
+            Ok(Fact { id: row.try_get(0)?, topic: topic.cast_unsigned(), body: row.try_get(2)? })
         };
         rows.iter().map(fact).collect()
     }
 
-    async fn forget(&self, ids: &[i64]) -> sqlx::Result<()> {
+    async fn forget(&self, facts: &[&Fact]) -> sqlx::Result<()> {
         let mut tx = self.db.begin().await?;
-        for id in ids {
-            sqlx::query("DELETE FROM outbox WHERE id = ?").bind(id).execute(&mut *tx).await?;
+        for fact in facts {
+            sqlx::query("DELETE FROM outbox WHERE id = ?").bind(fact.id).execute(&mut *tx).await?;
         }
         tx.commit().await
     }
+}
+
+/// A row.
+struct Fact {
+    id: i64,
+    topic: u64,
+    body: String,
+}
+
+impl Fact {
+    /// `None` if it is unreadable: what can't be read can't be delivered, ever.
+    fn parse<T: DeserializeOwned>(&self) -> Option<T> {
+        serde_json::from_str(&self.body)
+            .inspect_err(
+                |error| tracing::error!(%error, body = self.body, "a fact in the outbox is unreadable and dropped"),
+            )
+            .ok()
+    }
+}
+
+/// Trying again would not help.
+fn is_final(refusal: &Refusal) -> bool {
+    matches!(refusal.kind(), Kind::Malformed | Kind::Invalid | Kind::TooLarge)
 }
 
 enum Pass {

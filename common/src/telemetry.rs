@@ -1,10 +1,13 @@
 //! Logs to the terminal, metrics for Prometheus.
 
 use std::sync::OnceLock;
+use std::time::Duration;
 
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use serde::{Deserialize, Serialize};
 use tracing_subscriber::EnvFilter;
+
+use crate::Lifecycle;
 
 /// Settings of the logs.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -39,6 +42,18 @@ pub fn init(settings: &Settings) -> anyhow::Result<()> {
         Format::Json => logs.json().try_init(),
     };
     Ok(())
+}
+
+/// Keeps the metrics small until the process stops: samples are put into their buckets now
+/// and then, whether or not anybody asks for them.
+pub fn keep_metrics(lifecycle: &Lifecycle) {
+    const EVERY: Duration = Duration::from_secs(5);
+    let (handle, soft) = (metrics(), lifecycle.soft().clone());
+    lifecycle.spawn("telemetry.keep_metrics", async move {
+        while soft.run_until_cancelled(tokio::time::sleep(EVERY)).await.is_some() {
+            handle.run_upkeep();
+        }
+    });
 }
 
 /// The process's metrics, in Prometheus' text format by [`PrometheusHandle::render`].

@@ -14,9 +14,11 @@ use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::Semaphore;
 use tower::Service as _;
 
+use super::admission::Admission;
+use super::stall::StallGuard;
 use crate::Lifecycle;
 
 /// A client must have sent its request's head by then.
@@ -31,10 +33,20 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 const LINGER: Duration = Duration::from_secs(2);
 const LINGER_BYTES: u64 = 16 << 20;
 
+/// A client that takes nothing for so long, with its socket full, is gone.
+const STALL: Duration = Duration::from_secs(5);
+
 /// Serves until the process stops: no new connections from *soft* on, requests under way
-/// are finished, and what is left is cut at *hard*. At most `max_connections` are open;
-/// more wait in the kernel's backlog.
-pub fn serve(listener: TcpListener, router: Router, max_connections: usize, lifecycle: &Lifecycle) {
+/// are finished, and what is left is cut at *hard*. At most `max_connections` are open, and
+/// more wait in the kernel's backlog; one address has as many as `admission` gives it, and
+/// more are closed at once.
+pub fn serve(
+    listener: TcpListener,
+    router: Router,
+    max_connections: usize,
+    admission: Admission,
+    lifecycle: &Lifecycle,
+) {
     let connections = lifecycle.clone();
     lifecycle.spawn("http.serve", async move {
         let places = Arc::new(Semaphore::new(max_connections));
@@ -45,10 +57,16 @@ pub fn serve(listener: TcpListener, router: Router, max_connections: usize, life
         };
         while let Some((accepted, place)) = soft.run_until_cancelled(accept()).await {
             match (accepted, place) {
-                (Ok((socket, peer)), Ok(place)) => {
-                    let one = connection(socket, peer, router.clone(), connections.clone(), place);
-                    connections.spawn_one_of_many(one);
-                }
+                (Ok((socket, peer)), Ok(place)) => match admission.enter(peer.ip()) {
+                    Some(own) => {
+                        let one = connection(socket, peer, router.clone(), connections.clone());
+                        connections.spawn_one_of_many(async move {
+                            one.await;
+                            drop((place, own));
+                        });
+                    }
+                    None => metrics::counter!("goligoli_http_turned_away_total").increment(1),
+                },
                 (Err(error), _) => {
                     tracing::warn!(%error, "accepting a connection failed");
                     tokio::time::sleep(ACCEPT_PAUSE).await;
@@ -59,13 +77,7 @@ pub fn serve(listener: TcpListener, router: Router, max_connections: usize, life
     });
 }
 
-async fn connection(
-    socket: TcpStream,
-    peer: SocketAddr,
-    router: Router,
-    lifecycle: Lifecycle,
-    place: OwnedSemaphorePermit,
-) {
+async fn connection(socket: TcpStream, peer: SocketAddr, router: Router, lifecycle: Lifecycle) {
     // Without this a small frame waits for the acknowledgement of the one before.
     if socket.set_nodelay(true).is_err() {
         return;
@@ -89,10 +101,10 @@ async fn connection(
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_DEADLINE)
         .max_buf_size(BUFFER_BYTES)
-        .serve_connection(TokioIo::new(socket), service);
+        .serve_connection(TokioIo::new(StallGuard::new(socket, STALL)), service);
     let ended = tokio::select! {
         ended = poll_fn(|cx| http.poll_without_shutdown(cx)) => {
-            let socket = http.into_parts().io.into_inner();
+            let socket = http.into_parts().io.into_inner().into_inner();
             lifecycle.soft().run_until_cancelled(linger(socket)).await;
             ended
         }
@@ -107,7 +119,6 @@ async fn connection(
     if let Err(error) = ended {
         tracing::debug!(%peer, %error, "a connection ended with an error");
     }
-    drop(place);
 }
 
 /// Closes our side and waits for the client to close its own. A socket that is closed
@@ -132,7 +143,7 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let refuse = axum::routing::post(async || http::StatusCode::PAYLOAD_TOO_LARGE);
-        serve(listener, Router::new().route("/", refuse), 9, &lifecycle);
+        serve(listener, Router::new().route("/", refuse), 9, Admission::new(9, []), &lifecycle);
         let body = vec![b'x'; 4 << 20];
         let head = format!("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: {}\r\n\r\n", body.len());
         for _ in 0..20 {

@@ -47,6 +47,8 @@ pub struct Http {
     pub listen: SocketAddr,
     /// Connections that may be open; more wait to be accepted.
     pub max_connections: usize,
+    /// Connections that one address (or IPv6 /64) may have; more are closed at once.
+    pub max_connections_per_address: usize,
     /// A stop waits so long for requests and streams before it cuts them.
     pub stop_grace_ms: u64,
 }

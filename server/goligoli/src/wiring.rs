@@ -9,11 +9,12 @@ use std::time::Duration;
 use anyhow::Context as _;
 use common::data_dir::{DataDir, FreeSpace};
 use common::health::Health;
+use common::http::admission::{Admission, Networks};
 use common::http::{edge, serve::serve};
 use common::objects::Objects;
 use common::revocation::Revocations;
 use common::token::Signer;
-use common::{Clock, Lifecycle, Platform, telemetry};
+use common::{Clock, Lifecycle, Platform, descriptors, telemetry};
 use gateway::{Clients, Gateway};
 use live::Live;
 use message::Message;
@@ -48,7 +49,6 @@ impl App {
     /// A setting makes no sense, the data folder is in use or can't be used, or a
     /// listener's port is taken.
     pub async fn start(config: Config, clock: Clock) -> anyhow::Result<Self> {
-        telemetry::metrics();
         let http = TcpListener::bind(config.http.listen)
             .await
             .with_context(|| format!("listening on http.listen = {}", config.http.listen))?;
@@ -63,8 +63,14 @@ impl App {
         let data_dir = DataDir::lock(&config.data_dir)?;
         let (platform, signer) = platform(&config, &data_dir, clock)?;
 
+        telemetry::keep_metrics(&platform.lifecycle);
+        let networks = Networks {
+            trusted_proxies: config.gateway.trusted_proxies.clone(),
+            exempt: config.gateway.limits.exempt.clone(),
+        };
+
         let mut wires = Wires::default();
-        let push = Push::start(config.push, &platform)?;
+        let push = Push::start(config.push, &platform, networks.clone())?;
         let push_client = push.serve_in_process();
         let user = User::start(config.user, &platform, signer, wires.wire("user", "push", &push_client)).await?;
         let user_client = user.serve_in_process();
@@ -92,15 +98,22 @@ impl App {
         };
         let gateway = Gateway::new(config.gateway, &platform, clients.clone())?;
 
+        known_revocations(&platform.health).await;
+
         let streams = match gateway.cors() {
             Some(cors) => push.router().layer(cors),
             None => push.router(),
         };
         let addresses = (http.local_addr()?, ops.as_ref().map(TcpListener::local_addr).transpose()?);
         let public = edge::around(gateway.router().merge(streams));
-        serve(http, public, config.http.max_connections, &platform.lifecycle);
+        // A proxy's connections are those of many.
+        let free = networks.exempt.into_iter().chain(networks.trusted_proxies);
+        let admission = Admission::new(config.http.max_connections_per_address, free);
+        serve(http, public, descriptors::make_room(config.http.max_connections), admission, &platform.lifecycle);
         if let Some(ops) = ops {
-            serve(ops, edge::around(gateway::ops_router(&platform)), MAX_OPS_CONNECTIONS, &platform.lifecycle);
+            let router = edge::around(gateway::ops_router(&platform));
+            let admission = Admission::new(MAX_OPS_CONNECTIONS, []);
+            serve(ops, router, MAX_OPS_CONNECTIONS, admission, &platform.lifecycle);
         }
         operator::listen(data_dir.path(), user.operator(), &platform.lifecycle)?;
         Ok(Self {
@@ -134,6 +147,18 @@ impl App {
 }
 
 const MAX_OPS_CONNECTIONS: usize = 64;
+
+/// A log-in that ended a minute ago must not work because we have just started. In one
+/// process the answer takes a moment; if it does not come, readiness says so.
+async fn known_revocations(health: &Health) {
+    const MOST: Duration = Duration::from_secs(5);
+    let known = async {
+        while health.parts().get("revocations").is_some_and(Result::is_err) {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    };
+    _ = tokio::time::timeout(MOST, known).await;
+}
 
 /// The platform of this process, and the key that only the user service gets.
 ///

@@ -65,6 +65,7 @@ impl Draft {
         }
         self.change.events.push(Event { source, event, data, at_ms, appended_ms: self.now_ms });
         if lane == Lane::Guaranteed {
+            self.change.durable = true;
             return Slot::Known(Outcome::Appended);
         }
         self.ordinary.push((self.change.events.len() - 1, sender));

@@ -71,6 +71,17 @@ pub(crate) struct Change {
     pub(crate) tombstones: Vec<String>,
     pub(crate) state: Option<RoomState>,
     pub(crate) totals: SuppressedEvent,
+    /// It holds an event of the guaranteed lane.
+    #[serde(skip)]
+    pub(crate) durable: bool,
+}
+
+impl Change {
+    /// Whoever sent this forgets it once it is accepted: the state of the room, deletions,
+    /// and whatever else is not an ordinary danmaku.
+    pub(crate) fn must_survive_power_loss(&self) -> bool {
+        self.durable || self.state.is_some() || !self.tombstones.is_empty()
+    }
 }
 
 #[derive(Debug)]
@@ -296,14 +307,17 @@ impl Feed {
         if seen.seq < at { Resume::Missed { n: Some(at - seen.seq), at } } else { Resume::At(seen.seq) }
     }
 
-    /// History cursors around what lies between two events, as far as they are known:
-    /// at or before what follows `after`, and after what precedes `before`.
+    /// History cursors around what lies between two events, as far as they are known: well
+    /// before what follows `after`, and well after what precedes `before`. What waited in
+    /// an outbox is older than its neighbours here, so both have some slack; readers drop
+    /// what they have by its id.
     pub(crate) fn cursors(&self, after: Option<u64>, before: u64) -> (Option<String>, Option<String>) {
+        const SLACK_MS: i64 = 10_000;
+        let cursor = |ms: i64| Cursor { sent_at_ms: ms.max(0), id: 0 }.to_string();
         let from = after.and_then(|after| self.marks.iter().rev().find(|(seq, _)| *seq <= after));
         let index = usize::try_from(before.saturating_sub(self.first)).unwrap_or(usize::MAX);
-        // Events of one millisecond may lie on both sides: the range overlaps rather than leaves a hole.
-        let to = self.entries.get(index).map(|entry| Cursor { sent_at_ms: entry.at_ms + 1, id: 0 });
-        (from.map(|(_, ms)| Cursor { sent_at_ms: *ms, id: 0 }.to_string()), to.map(|cursor| cursor.to_string()))
+        let to = self.entries.get(index);
+        (from.map(|(_, ms)| cursor(ms - SLACK_MS)), to.map(|entry| cursor(entry.at_ms + SLACK_MS)))
     }
 
     /// The latest danmaku that are not deleted, oldest first, as JSON.
@@ -338,25 +352,24 @@ impl Feed {
         std::iter::once(Record::Head(head)).chain(changes.chain([ahead]).map(Record::Change)).collect()
     }
 
-    /// The feed that a file holds. After damage, or without a head, a new epoch begins, and
-    /// only the room's state is taken over.
-    pub(crate) fn from_records(records: Vec<Record>, damaged: bool, new_epoch: u64, keep: Retention) -> Self {
-        let mut feed: Option<Self> = None;
+    /// The feed that a file holds.
+    pub(crate) fn from_records(records: Vec<Record>, keep: Retention) -> Self {
+        let mut feed = Self::new(Head::default());
         for record in records {
-            match (record, &mut feed) {
-                (Record::Head(head), _) => feed = Some(Self::new(head)),
-                (Record::Change(change), Some(feed)) => feed.apply(change, keep),
-                (Record::Change(_), None) => {}
+            match record {
+                Record::Head(head) => feed = Self::new(head),
+                Record::Change(change) => feed.apply(change, keep),
             }
         }
-        match feed {
-            Some(feed) if !damaged => feed,
-            before => {
-                let epoch = before.as_ref().map_or(new_epoch, |before| new_epoch.max(before.epoch + 1));
-                let state = before.and_then(|before| before.state.as_deref().cloned());
-                Self::new(Head { epoch, first: 1, state, ..Head::default() })
-            }
-        }
+        feed
+    }
+
+    /// A feed in a new epoch. Of what a damaged file still holds only the room's state is
+    /// taken over.
+    pub(crate) fn begun_anew(damaged: Vec<Record>, epoch: u64, keep: Retention) -> Self {
+        let before = Self::from_records(damaged, keep);
+        let state = before.state.as_deref().cloned();
+        Self::new(Head { epoch: epoch.max(before.epoch + 1), first: 1, state, ..Head::default() })
     }
 }
 

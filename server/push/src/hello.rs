@@ -21,6 +21,8 @@ pub(crate) struct Hello {
     pub(crate) position: Position,
     /// `event:` and `data:`, without an id.
     body: Bytes,
+    /// The same without danmaku.
+    bare: Bytes,
 }
 
 impl Hello {
@@ -42,22 +44,36 @@ impl Hello {
         let feed = room.feed();
         let state = feed.state.as_deref()?;
         // The danmaku are JSON already; parsing them again would only cost.
-        let data = format!(
-            "{{\"room\":{},\"viewers\":{},\"totals\":{},\"danmaku\":[{}]}}",
-            frame::json(state),
-            room.connections(),
-            frame::json(&feed.totals),
-            feed.latest_danmaku(LATEST_DANMAKU).join(","),
-        );
-        let mut body = BytesMut::with_capacity(data.len() + 32);
-        frame::put_event(&mut body, "hello", &data);
-        Some(Self { encoded_at: Instant::now(), position: feed.at(feed.last()), body: body.freeze() })
+        let body = |danmaku: &str| {
+            let data = format!(
+                "{{\"room\":{},\"viewers\":{},\"totals\":{},\"danmaku\":[{danmaku}]}}",
+                frame::json(state),
+                room.connections(),
+                frame::json(&feed.totals),
+            );
+            let mut body = BytesMut::with_capacity(data.len() + 32);
+            frame::put_event(&mut body, "hello", &data);
+            body.freeze()
+        };
+        let latest = feed.latest_danmaku(LATEST_DANMAKU).join(",");
+        let position = feed.at(feed.last());
+        Some(Self { encoded_at: Instant::now(), position, body: body(&latest), bare: body("") })
     }
 
-    /// The frame, with the position that this client's stream goes on from.
-    pub(crate) fn frame(&self, position: Position) -> [Bytes; 2] {
-        let mut id = BytesMut::with_capacity(48);
-        frame::put_id(&mut id, position);
-        [id.freeze(), self.body.clone()]
+    /// The frame for a stream that goes on from here.
+    pub(crate) fn frame(&self) -> [Bytes; 2] {
+        [id_line(self.position), self.body.clone()]
     }
+
+    /// The frame for a stream that goes on from an earlier position: what was said since
+    /// then follows as events, so it is not in here.
+    pub(crate) fn frame_before(&self, position: Position) -> [Bytes; 2] {
+        [id_line(position), self.bare.clone()]
+    }
+}
+
+fn id_line(position: Position) -> Bytes {
+    let mut id = BytesMut::with_capacity(48);
+    frame::put_id(&mut id, position);
+    id.freeze()
 }

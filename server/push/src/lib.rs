@@ -25,6 +25,7 @@ use std::sync::Arc;
 use anyhow::Context as _;
 use axum::Router;
 use common::Platform;
+use common::http::admission::{Admission, Networks};
 use idl::push::{Push as _, PushClient};
 use serde::{Deserialize, Serialize};
 use tarpc::server::Channel as _;
@@ -63,6 +64,8 @@ pub struct Settings {
     pub drain_ms: u64,
     /// Streams that one process holds; more are asked to come back later.
     pub max_streams: u64,
+    /// Streams that one address (or IPv6 /64) holds; more are asked to come back later.
+    pub max_streams_per_address: usize,
 }
 
 impl Settings {
@@ -78,14 +81,16 @@ pub struct Push {
     platform: Platform,
     rooms: Rooms,
     revocations: Arc<RevocationFeed>,
+    admission: Admission,
+    networks: Arc<Networks>,
 }
 
 impl Push {
-    /// Opens the feeds and begins keeping house.
+    /// Opens the feeds and begins keeping house. `networks` tells clients from proxies.
     ///
     /// # Errors
     /// A setting makes no sense, or the data folder can't be used.
-    pub fn start(settings: Settings, platform: &Platform) -> anyhow::Result<Self> {
+    pub fn start(settings: Settings, platform: &Platform, networks: Networks) -> anyhow::Result<Self> {
         anyhow::ensure!(
             settings.feeds == "log:",
             "push.feeds is {:?}, but this build knows only \"log:\"",
@@ -98,7 +103,15 @@ impl Push {
         let revocations = RevocationFeed::open(&folder, platform.clock.clone())?;
         let rooms = Rooms::new(folder, settings.clone(), platform.clock.clone(), platform.lifecycle.clone());
         platform.lifecycle.spawn("push.keep_house", rooms.clone().keep_house());
-        Ok(Self { settings: Arc::new(settings), platform: platform.clone(), rooms, revocations: Arc::new(revocations) })
+        let admission = Admission::new(settings.max_streams_per_address, networks.exempt.clone());
+        Ok(Self {
+            settings: Arc::new(settings),
+            platform: platform.clone(),
+            rooms,
+            revocations: Arc::new(revocations),
+            admission,
+            networks: Arc::new(networks),
+        })
     }
 
     /// What viewers connect to.

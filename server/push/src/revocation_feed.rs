@@ -24,7 +24,7 @@ const REWRITE_AT: usize = 1_000;
 #[serde(rename_all = "snake_case")]
 enum Record {
     Epoch { epoch: u64, first: u64 },
-    Ended(Revocation),
+    Ended(Vec<Revocation>),
 }
 
 /// The feed.
@@ -58,7 +58,7 @@ impl RevocationFeed {
         for record in records {
             match record {
                 Record::Epoch { epoch: e, first: f } => (epoch, first) = (e, f),
-                Record::Ended(revocation) => ended.push(revocation),
+                Record::Ended(revocations) => ended.extend(revocations),
             }
         }
         if epoch == 0 || damaged {
@@ -78,9 +78,19 @@ impl RevocationFeed {
             .into_iter()
             .filter(|r| !kept.sources.contains(&r.source) && sources.insert(r.source.clone()))
             .collect();
-        // Small and rare: written here, not on a thread of its own.
-        let log = kept.log.as_mut().context("the file of revocations is lost")?;
-        log.append(new.iter().cloned().map(Record::Ended))?;
+        if new.is_empty() {
+            return Ok(());
+        }
+        // Durable: `user` forgets them once this returns.
+        let mut log = kept.log.take().context("the file of revocations is lost")?;
+        let record = Record::Ended(new.clone());
+        let writing = tokio::task::spawn_blocking(move || {
+            let written = log.append(record, true);
+            (log, written)
+        });
+        let (log, written) = writing.await.context("the writer thread of revocations ended early")?;
+        kept.log = Some(log);
+        written?;
         kept.sources.extend(sources);
         kept.ended.extend(new);
         let now_ms = self.clock.now().0;
@@ -129,8 +139,8 @@ impl Kept {
         self.first += expired as u64;
         self.sources = self.ended.iter().map(|r| r.source.clone()).collect();
         let head = Record::Epoch { epoch: self.epoch, first: self.first };
-        let records = std::iter::once(head).chain(self.ended.iter().cloned().map(Record::Ended));
-        self.log = Some(Log::rewrite(&self.path, records)?);
+        let ended = self.ended.chunks(PAGE).map(|ended| Record::Ended(ended.to_vec()));
+        self.log = Some(Log::rewrite(&self.path, std::iter::once(head).chain(ended))?);
         Ok(())
     }
 }

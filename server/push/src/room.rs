@@ -29,6 +29,8 @@ use crate::log::Log;
 const INBOX: usize = 256;
 /// One write takes no more than so many publications; the rest is in the next.
 const MAX_GATHERED: usize = 4_000;
+/// Nor so many bytes: with what one more call may bring, a record stays below the log's limit.
+const MAX_GATHERED_BYTES: usize = 1 << 20;
 /// Running totals are announced at most this often.
 const TOTALS_EVERY: Duration = Duration::from_secs(1);
 /// A file is rewritten when it is larger than this and twice as large as what it keeps.
@@ -166,6 +168,8 @@ pub(crate) struct Writer {
     written_at: Option<Instant>,
     totals_at: Option<Instant>,
     totals_told: SuppressedEvent,
+    /// The last write failed; said once.
+    failing: bool,
 }
 
 impl Writer {
@@ -201,6 +205,7 @@ impl Writer {
             written_at: None,
             totals_at: None,
             totals_told,
+            failing: false,
         };
         (room, writer)
     }
@@ -222,9 +227,8 @@ impl Writer {
                 }
             };
             let Some((commands, close)) = self.gather(first).await else { break };
-            if let Err(error) = self.write(commands).await {
-                tracing::error!(room.id = %self.room.id, error = %format!("{error:#}"), "writing the feed of room {} failed", self.room.id);
-            }
+            let outcome = self.write(commands).await;
+            self.note(outcome);
             if close || self.log.is_none() {
                 break;
             }
@@ -238,6 +242,20 @@ impl Writer {
         }
     }
 
+    /// Says when writing begins to fail and when it works again, not each time.
+    fn note(&mut self, outcome: anyhow::Result<()>) {
+        let room = self.room.id;
+        let failed = outcome.is_err();
+        match outcome {
+            Err(error) if !self.failing => {
+                tracing::error!(room.id = %room, error = %format!("{error:#}"), "writing the feed of room {room} fails");
+            }
+            Ok(()) if self.failing => tracing::info!(room.id = %room, "the feed of room {room} is written again"),
+            _ => {}
+        }
+        self.failing = failed;
+    }
+
     /// When the totals must be announced, if they changed since the last time.
     fn totals_due(&self) -> Option<Instant> {
         let changed = self.limiter.totals() != self.totals_told;
@@ -247,17 +265,20 @@ impl Writer {
     /// What belongs into the next write; `None` when nobody can send any more.
     async fn gather(&mut self, first: Option<Command>) -> Option<(Vec<Command>, bool)> {
         let mut commands = Vec::new();
-        let mut size = 0;
+        let (mut size, mut bytes) = (0, 0);
         let mut close = false;
         let until = self.written_at.map(|at| at + self.tick);
         let mut take = |command: Command| {
             match &command {
-                Command::Publish { publications, .. } => size += publications.len(),
+                Command::Publish { publications, .. } => {
+                    size += publications.len();
+                    bytes += publications.iter().map(|publication| publication.data.len()).sum::<usize>();
+                }
                 Command::Retain { .. } => size += 1,
                 Command::Close => close = true,
             }
             commands.push(command);
-            size < MAX_GATHERED
+            size < MAX_GATHERED && bytes < MAX_GATHERED_BYTES
         };
         let mut more = first.is_none_or(&mut take);
         while more && let Some(until) = until.filter(|until| *until > Instant::now()) {
@@ -299,6 +320,8 @@ impl Writer {
         };
         if outcome.is_err() {
             self.limiter.restore(before);
+            // The totals that are due are tried again in a second, not at once.
+            self.totals_at = Some(Instant::now());
         }
         let refused = outcome
             .as_ref()
@@ -320,10 +343,11 @@ impl Writer {
 
     async fn commit(&mut self, change: Change) -> anyhow::Result<()> {
         let told = change.events.iter().any(|event| event.event == EventType::Suppressed);
+        let durable = change.must_survive_power_loss();
         let mut log = self.log.take().context("the feed's log is lost")?;
         let record = Record::Change(change.clone());
         let (log, written) = tokio::task::spawn_blocking(move || {
-            let written = log.append([record]);
+            let written = log.append(record, durable);
             (log, written)
         })
         .await

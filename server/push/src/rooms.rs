@@ -18,7 +18,7 @@ use crate::log::Log;
 use crate::room::{Command, Room, Viewing, Writer};
 
 /// A room without viewers is put away after so long without a publication.
-const IDLE: Duration = Duration::from_secs(30);
+const IDLE: Duration = Duration::from_secs(120);
 const SWEEP_EVERY: Duration = Duration::from_secs(10);
 const ANNOUNCE_VIEWERS_EVERY: Duration = Duration::from_secs(2);
 
@@ -35,8 +35,9 @@ struct Inner {
     clock: Clock,
     lifecycle: Lifecycle,
     open: Mutex<HashMap<RoomId, Open>>,
-    /// One file is read at a time: two readers must not make two writers of one room.
-    loading: tokio::sync::Mutex<()>,
+    /// Whoever reads a room's file, or puts it away, holds the lock of its share of the ids:
+    /// two readers must not make two writers of one room.
+    turns: [tokio::sync::Mutex<()>; 64],
     /// Open connections of all rooms.
     streams: Arc<AtomicU64>,
 }
@@ -49,8 +50,9 @@ struct Open {
 
 impl Rooms {
     pub(crate) fn new(folder: PathBuf, settings: Settings, clock: Clock, lifecycle: Lifecycle) -> Self {
-        let (open, loading, streams) = (Mutex::default(), tokio::sync::Mutex::default(), Arc::default());
-        Self { inner: Arc::new(Inner { folder, settings, clock, lifecycle, open, loading, streams }) }
+        let (open, streams) = (Mutex::default(), Arc::default());
+        let turns = std::array::from_fn(|_| tokio::sync::Mutex::default());
+        Self { inner: Arc::new(Inner { folder, settings, clock, lifecycle, open, turns, streams }) }
     }
 
     /// Counts a viewer into a room. `None`: nobody has ever published to such a room.
@@ -94,11 +96,16 @@ impl Rooms {
         Some(Arc::clone(&open.room))
     }
 
+    fn turn(&self, id: RoomId) -> &tokio::sync::Mutex<()> {
+        let share = usize::try_from(id.0 % self.inner.turns.len() as u64).unwrap_or_default();
+        &self.inner.turns[share]
+    }
+
     async fn get(&self, id: RoomId, make: bool) -> Result<Option<Arc<Room>>, Refusal> {
         if let Some(room) = self.in_memory(id) {
             return Ok(Some(room));
         }
-        let _one = self.inner.loading.lock().await;
+        let _turn = self.turn(id).lock().await;
         if let Some(room) = self.in_memory(id) {
             return Ok(Some(room));
         }
@@ -115,15 +122,21 @@ impl Rooms {
         let path = self.inner.folder.join(format!("{:02x}", id.0 % 256)).join(format!("{id}.feed"));
         let (keep, now_ms) = (self.inner.settings.retention(), self.inner.clock.now().0.cast_unsigned());
         let loaded = tokio::task::spawn_blocking(move || -> anyhow::Result<_> {
-            let (records, damaged) = match Log::<Record>::load(&path)? {
-                Some(loaded) => (loaded.records, loaded.damaged),
-                None if make => (Vec::new(), false),
-                None => return Ok(None),
+            let file = match Log::<Record>::load(&path)? {
+                None if !make => return Ok(None),
+                file => file,
             };
-            if damaged {
+            if let Some(file) = &file
+                && !file.damaged
+                && matches!(file.records.first(), Some(Record::Head(_)))
+            {
+                let log = Log::resume(&path, file)?;
+                return Ok(Some((Feed::from_records(file.records.clone(), keep), log)));
+            }
+            if file.is_some() {
                 tracing::warn!(room.id = %id, "the feed of room {id} was damaged; it begins a new epoch");
             }
-            let feed = Feed::from_records(records, damaged, now_ms, keep);
+            let feed = Feed::begun_anew(file.map_or(Vec::new(), |file| file.records), now_ms, keep);
             let log = Log::rewrite(&path, feed.records())?;
             Ok(Some((feed, log)))
         })
@@ -160,18 +173,18 @@ impl Rooms {
     }
 
     async fn put_idle_away(&self) {
-        // Nobody may read a file again before its writer has put it away.
-        let _one = self.inner.loading.lock().await;
-        let idle: Vec<Arc<Room>> = {
-            let mut open = self.open();
-            // A viewer joins through `open`, and a join holds its room: what nobody else
-            // holds now, nobody will.
-            let is_idle = |o: &Open| o.used_at.elapsed() > IDLE && o.room.connections() == 0;
-            let ids: Vec<RoomId> = open.iter().filter(|(_, o)| is_idle(o)).map(|(id, _)| *id).collect();
-            ids.iter().filter_map(|id| open.remove(id)).map(|o| o.room).collect()
-        };
-        for room in idle {
-            room.close().await;
+        let is_idle = |open: &Open| open.used_at.elapsed() > IDLE && open.room.connections() == 0;
+        let idle: Vec<RoomId> = self.open().iter().filter(|(_, open)| is_idle(open)).map(|(id, _)| *id).collect();
+        for id in idle {
+            let _turn = self.turn(id).lock().await;
+            // Somebody may have come since. A join counts at once, and renews `used_at` before.
+            let gone = {
+                let mut open = self.open();
+                if open.get(&id).is_some_and(is_idle) { open.remove(&id) } else { None }
+            };
+            if let Some(gone) = gone {
+                gone.room.close().await;
+            }
         }
     }
 }

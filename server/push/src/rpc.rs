@@ -17,6 +17,8 @@ const MAX_STATES: usize = 500;
 const MAX_VIEWERS_OF: usize = 1_000;
 /// One event's JSON.
 const MAX_DATA_BYTES: usize = 32 << 10;
+/// All events of one call.
+const MAX_PUBLISH_BYTES: usize = 1 << 20;
 /// What is left of a call's time for the way back.
 const RETURN_MARGIN: Duration = Duration::from_millis(200);
 
@@ -30,6 +32,8 @@ impl Contract for Push {
                 return Err(Refusal::field("/publications/data", "an event's data is one line"));
             }
         }
+        let bytes = request.publications.iter().map(|publication| publication.data.len()).sum();
+        bounded("bytes of data in all", bytes, MAX_PUBLISH_BYTES)?;
         let (answer, outcomes) = oneshot::channel();
         self.rooms.send(request.room, Command::Publish { publications: request.publications, answer }).await?;
         Ok(Published { outcomes: outcomes.await.map_err(|_| ended())?? })

@@ -5,13 +5,16 @@
 //! will not pass by itself (a room that is not there, guests where none are taken, a
 //! malformed request) has an error status.
 
+use std::time::Duration;
+
 use axum::Router;
 use axum::body::Body;
 use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::extract::{Path, Query, State};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
-use common::http::{Problem, credentials};
+use common::http::{Problem, credentials, edge};
+use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use idl::{Code, RoomId};
 use serde::Deserialize;
@@ -21,6 +24,8 @@ use crate::frame;
 use crate::stream::{Arrival, Stream, guests_may_watch, jitter};
 
 const MAX_EVENTS: std::ops::RangeInclusive<u64> = 1..=100_000;
+/// A room's file must have been read by then.
+const JOIN_DEADLINE: Duration = Duration::from_secs(2);
 /// A process that is full asks its viewers to come back within so long.
 const FULL_RETRY_MS: u64 = 15_000;
 
@@ -44,22 +49,24 @@ async fn open(
     State(push): State<Push>,
     room: Result<Path<RoomId>, PathRejection>,
     parameters: Result<Query<Parameters>, QueryRejection>,
-    headers: HeaderMap,
+    request: Parts,
 ) -> Result<Response, Problem> {
+    let headers = &request.headers;
     let malformed = |what: String| Problem::new(Code::MalformedRequest, what);
     let Path(room) = room.map_err(|error| malformed(error.body_text()))?;
     let Query(parameters) = parameters.map_err(|error| malformed(error.body_text()))?;
     if parameters.max_events.is_some_and(|most| !MAX_EVENTS.contains(&most)) {
         return Err(malformed(format!("max_events is {} to {}", MAX_EVENTS.start(), MAX_EVENTS.end())));
     }
-    let identity = identify(&push, &headers)?;
+    let identity = identify(&push, headers)?;
     let full = push.streams_open() >= push.settings.max_streams;
-    if full || push.platform.lifecycle.soft().is_cancelled() {
+    let address = edge::client_address(&request, &push.networks.trusted_proxies);
+    let place = address.map(|address| push.admission.enter(address));
+    if full || matches!(place, Some(None)) || push.platform.lifecycle.soft().is_cancelled() {
         return Ok(come_back());
     }
-    let viewing = match push.rooms.join(room).await {
-        Ok(viewing) => viewing,
-        Err(_) => return Ok(come_back()),
+    let Ok(Ok(viewing)) = tokio::time::timeout(JOIN_DEADLINE, push.rooms.join(room)).await else {
+        return Ok(come_back());
     };
     let no_such_room = || Problem::new(Code::NoSuchRoom, format!("there is no room {room}"));
     let viewing = viewing.ok_or_else(no_such_room)?;
@@ -81,9 +88,9 @@ async fn open(
     let revocations = push.platform.verifier.revocations();
     let stream = Stream::begin(viewing, &arrival, &push.settings, revocations, soft).ok_or_else(no_such_room)?;
     let hard = push.platform.lifecycle.hard().clone();
-    let body = futures::stream::unfold((stream, hard), |(mut stream, hard)| async move {
+    let body = futures::stream::unfold((stream, hard, place), |(mut stream, hard, place)| async move {
         let bytes = hard.run_until_cancelled(stream.next()).await.flatten()?;
-        Some((Ok::<_, std::convert::Infallible>(bytes), (stream, hard)))
+        Some((Ok::<_, std::convert::Infallible>(bytes), (stream, hard, place)))
     });
     Ok(event_stream(Body::from_stream(body)))
 }

@@ -127,8 +127,11 @@ impl Stream {
             if self.ended {
                 return None;
             }
+            self.heed_stop();
             if self.left == 0 {
                 self.bye(ByeReason::Complete);
+            } else if Instant::now() >= self.ends_at {
+                self.bye(self.end_reason);
             } else if self.is_revoked() {
                 self.bye(ByeReason::Revoked);
             } else if self.device.is_none() && !guests_may_watch(&self.viewing.room) {
@@ -136,6 +139,14 @@ impl Stream {
             } else if !self.read() {
                 self.wait().await;
             }
+        }
+    }
+
+    /// When the process stops, streams end spread over the drain, and sooner than the lease would.
+    fn heed_stop(&mut self) {
+        if self.soft.is_cancelled() && self.end_reason != ByeReason::Draining {
+            self.end_reason = ByeReason::Draining;
+            self.ends_at = self.ends_at.min(Instant::now() + Duration::from_millis(jitter(self.drain_ms)));
         }
     }
 
@@ -178,7 +189,8 @@ impl Stream {
         if self.left == 0 {
             return;
         }
-        self.ready.extend(hello.frame(Position { seq: at, ..hello.position }));
+        let position = Position { seq: at, ..hello.position };
+        self.ready.extend(if position == hello.position { hello.frame() } else { hello.frame_before(position) });
         self.seen = at;
         self.left -= 1;
     }
@@ -210,11 +222,7 @@ impl Stream {
         tokio::select! {
             biased;
             _ = self.revoked.changed(), if self.device.is_some() => {}
-            () = self.soft.cancelled(), if !draining => {
-                // Not all at once: spread over the drain, sooner than the lease would end.
-                self.end_reason = ByeReason::Draining;
-                self.ends_at = self.ends_at.min(Instant::now() + Duration::from_millis(jitter(self.drain_ms)));
-            }
+            () = self.soft.cancelled(), if !draining => {}
             // Its writer broke: whoever comes back makes a new one.
             () = self.viewing.room.ended(), if !draining => self.bye(ByeReason::Lease),
             _ = self.news.changed() => {}
@@ -222,7 +230,7 @@ impl Stream {
                 let connections = *self.viewers.borrow_and_update();
                 self.say("viewers", &ViewersEvent { connections });
             }
-            () = tokio::time::sleep_until(self.ends_at) => self.bye(self.end_reason),
+            () = tokio::time::sleep_until(self.ends_at) => {}
             () = tokio::time::sleep_until(self.beat_at) => {
                 let position = self.viewing.room.feed().at(self.seen);
                 self.ready.push_back(frame::id_only(position));

@@ -58,7 +58,7 @@ fn an_expired_position_gives_the_exact_gap() {
 fn a_deleted_event_keeps_its_number_and_never_comes_back() {
     let mut feed = feed_with(3);
     feed.apply(Change { tombstones: vec!["danmaku:2".into(), "danmaku:9".into()], ..Change::default() }, KEEP);
-    for feed in [&feed, &Feed::from_records(feed.records(), false, 9, KEEP)] {
+    for feed in [&feed, &Feed::from_records(feed.records(), KEEP)] {
         let read = feed.read(0, u64::MAX, usize::MAX);
         assert_eq!(seqs(&read), [1, 2, 3]);
         assert!(!format!("{read:?}").contains("\\\"n\\\":2"), "{read:?}");
@@ -70,7 +70,7 @@ fn a_deleted_event_keeps_its_number_and_never_comes_back() {
 #[test]
 fn damage_begins_a_new_epoch_and_keeps_the_numbers_apart() {
     let before = feed_with(7);
-    let after = Feed::from_records(before.records(), true, 1, KEEP);
+    let after = Feed::begun_anew(before.records(), 1, KEEP);
     assert!(after.epoch > before.epoch);
     assert_eq!(after.resume(before.at(7)), Resume::Missed { n: None, at: 0 });
 }
@@ -88,7 +88,7 @@ proptest! {
             feed.apply(change(n + 1..=n + batch), KEEP);
             n += batch;
         }
-        let reloaded = Feed::from_records(feed.records(), false, 1, KEEP);
+        let reloaded = Feed::from_records(feed.records(), KEEP);
         let kept = n.min(20);
         let start = n - kept + from.index(usize::try_from(kept + 1).unwrap()) as u64;
         for feed in [feed, reloaded] {

@@ -7,6 +7,7 @@ use axum::Router;
 use axum::body::Body;
 use common::data_dir::FreeSpace;
 use common::health::Health;
+use common::http::admission::Networks;
 use common::objects::Objects;
 use common::revocation::Revocations;
 use common::rpc::{answer, within};
@@ -49,6 +50,7 @@ pub(crate) fn settings() -> Settings {
         reconnect_spread_ms: 100,
         drain_ms: 50,
         max_streams: 100,
+        max_streams_per_address: 3,
     }
 }
 
@@ -73,7 +75,7 @@ impl Bench {
             space: FreeSpace::default(),
             verifier: signer.verifier(Revocations::default()),
         };
-        let push = Push::start(settings, &platform).unwrap();
+        let push = Push::start(settings, &platform, Networks::default()).unwrap();
         Self { push: push.serve_in_process(), router: push.router(), folder, platform, signer }
     }
 

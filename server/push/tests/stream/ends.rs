@@ -104,3 +104,39 @@ async fn max_events_ends_a_stream_and_requests_are_checked() {
         assert_eq!(response.headers()["content-type"], "application/problem+json");
     }
 }
+
+#[tokio::test]
+async fn one_address_has_so_many_streams_and_the_others_theirs() {
+    use axum::extract::ConnectInfo;
+    let bench = Bench::start(settings()).await;
+    let from = |address: &str| {
+        let peer = std::net::SocketAddr::new(address.parse().unwrap(), 1);
+        Request::get(path("")).extension(ConnectInfo(peer))
+    };
+    let mut greedy = Vec::new();
+    for _ in 0..3 {
+        let mut viewer = Viewer::of(bench.open(from("192.0.2.1")).await);
+        viewer.next_of("hello").await;
+        greedy.push(viewer);
+    }
+    let mut turned_away = Viewer::of(bench.open(from("192.0.2.1")).await);
+    assert_eq!(turned_away.next().await, None, "200, retry, and the end");
+    Viewer::of(bench.open(from("192.0.2.2")).await).next_of("hello").await;
+    greedy.pop();
+    Viewer::of(bench.open(from("192.0.2.1")).await).next_of("hello").await;
+}
+
+#[tokio::test]
+async fn a_reader_that_is_always_behind_still_ends() {
+    let bench = Bench::start(Settings { lease_min_ms: 100, lease_max_ms: 100, ..settings() }).await;
+    let mut viewer = bench.watch("").await;
+    viewer.next_of("hello").await;
+    let begin = tokio::time::Instant::now();
+    for n in 1.. {
+        bench.say([n]).await;
+        if viewer.next().await.unwrap().event == "bye" {
+            break;
+        }
+        assert!(begin.elapsed() < Duration::from_secs(5), "the lease is forgotten while there is something to read");
+    }
+}
