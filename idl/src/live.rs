@@ -29,6 +29,8 @@ pub trait Live {
     async fn open(request: OpenSession) -> Result<Session, Refusal>;
     /// Ends the broadcast. Owner and site admins. Ending it again changes nothing.
     async fn close(request: CloseSession) -> Result<Session, Refusal>;
+    /// One broadcast of a room.
+    async fn session(request: GetSession) -> Result<Session, Refusal>;
     /// A room's broadcasts, latest first.
     async fn sessions(request: ListSessions) -> Result<Sessions, Refusal>;
     /// Makes a new stream key; the one before ends. Owner only. It is shown here once.
@@ -221,6 +223,15 @@ pub struct Session {
     pub closed_at: Option<Timestamp>,
     /// The most connections that were open at once.
     pub peak_viewers: u64,
+}
+
+/// See [`Live::session`].
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct GetSession {
+    /// Which room.
+    pub room: RoomId,
+    /// Which broadcast.
+    pub session: SessionId,
 }
 
 /// See [`Live::sessions`].

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use common::Outcome;
 use idl::access::Identity;
 use idl::live::{
-    Admins, CloseSession, Cover, CreateRoom, EditRoom, GetCover, GetRoom, GetStanding, ListAdmins, ListMutes,
-    ListRooms, ListSessions, Live, MuteUser, MutedUser, Mutes, OpenSession, Room, Rooms, RotateStreamKey, Session,
-    Sessions, SetAdmin, SetCover, SetRules, Standing, StreamKey, UnmuteUser,
+    Admins, CloseSession, Cover, CreateRoom, EditRoom, GetCover, GetRoom, GetSession, GetStanding, ListAdmins,
+    ListMutes, ListRooms, ListSessions, Live, MuteUser, MutedUser, Mutes, OpenSession, Room, Rooms, RotateStreamKey,
+    Session, Sessions, SetAdmin, SetCover, SetRules, Standing, StreamKey, UnmuteUser,
 };
 use idl::user::Done;
 use idl::{Caller, Refusal};
@@ -90,6 +90,11 @@ impl Live for Service {
         let who = self.who(&r.caller)?;
         let what = format!("closing session {} of room {}", r.session, r.room);
         self.effect(what, |core| async move { core.close(&who, r.room, r.session).await }).await
+    }
+
+    async fn session(self, _: Context, r: GetSession) -> Result<Session, Refusal> {
+        let session = self.core.session(r.room, r.session).await;
+        session.map_err(|failure| failure.into_refusal(&format!("reading session {} of room {}", r.session, r.room)))
     }
 
     async fn sessions(self, _: Context, r: ListSessions) -> Result<Sessions, Refusal> {

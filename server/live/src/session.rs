@@ -1,4 +1,4 @@
-//! Broadcasts: opening, closing, listing.
+//! Broadcasts: opening, closing, reading.
 
 use common::Outcome;
 use idl::access::Identity;
@@ -36,8 +36,8 @@ impl Core {
     /// hold no more from then on.
     pub(crate) async fn close(&self, who: &Identity, room: RoomId, id: SessionId) -> Outcome<Session> {
         let mut change = self.change(room, who, Deed::Run).await?;
-        let no_such = || Refusal::new(Code::NoSuchSession, format!("room {room} has no session {id}"));
-        let before: Session = store::find_session(&mut *change.tx, room, id).await?.ok_or_else(no_such)?.into();
+        let row = store::find_session(&mut *change.tx, room, id).await?;
+        let before: Session = row.ok_or_else(|| no_such_session(room, id))?.into();
         // A clock that was set back must not end a broadcast before it began.
         let now = Timestamp(self.platform.clock.now().0.max(before.opened_at.0));
         if !store::close_session(&mut change.tx, room, id, now).await? {
@@ -45,6 +45,12 @@ impl Core {
         }
         self.finish(change, Told::Room(RoomChange::Closed)).await?;
         Ok(Session { closed_at: Some(now), ..before })
+    }
+
+    /// One broadcast of a room.
+    pub(crate) async fn session(&self, room: RoomId, id: SessionId) -> Outcome<Session> {
+        let row = store::find_session(self.db.reader(), room, id).await?;
+        Ok(row.ok_or_else(|| no_such_session(room, id))?.into())
     }
 
     /// A page of a room's broadcasts, latest first.
@@ -57,4 +63,8 @@ impl Core {
         let (rows, next_cursor) = cursor::page(rows, limit, &list, store::SessionRow::position);
         Ok(Sessions { items: rows.into_iter().map(Session::from).collect(), next_cursor })
     }
+}
+
+fn no_such_session(room: RoomId, id: SessionId) -> Refusal {
+    Refusal::new(Code::NoSuchSession, format!("room {room} has no session {id}"))
 }

@@ -3,8 +3,7 @@
 use axum::Json;
 use axum::extract::State;
 use common::rpc;
-use http::StatusCode;
-use idl::live::{CloseSession, ListSessions, OpenSession, Session, Sessions};
+use idl::live::{CloseSession, GetSession, ListSessions, OpenSession, Session, Sessions};
 use idl::{RoomId, SessionId};
 use serde::Deserialize;
 use utoipa::IntoParams;
@@ -13,11 +12,14 @@ use utoipa_axum::routes;
 
 use crate::Gateway;
 use crate::extract::{IdempotencyHeader, Key, Path, Query, page_size};
-use crate::reply::Reply;
+use crate::reply::{Created, Reply};
 use crate::signed::Writes;
 
 pub(super) fn router() -> OpenApiRouter<Gateway> {
-    OpenApiRouter::default().routes(routes!(list_sessions, open_session)).routes(routes!(close_session))
+    OpenApiRouter::default()
+        .routes(routes!(list_sessions, open_session))
+        .routes(routes!(get_session))
+        .routes(routes!(close_session))
 }
 
 #[derive(Debug, Deserialize, IntoParams)]
@@ -60,7 +62,8 @@ async fn list_sessions(
         IdempotencyHeader,
     ),
     responses(
-        (status = 201, description = "The broadcast", body = Session),
+        (status = 201, description = "The broadcast", body = Session,
+            headers(("Location" = String, description = "The broadcast"))),
         (status = 409, description = "The room is live already"),
     )
 )]
@@ -69,10 +72,29 @@ async fn open_session(
     Writes(caller): Writes,
     Path(room): Path<RoomId>,
     Key(key): Key,
-) -> Reply<(StatusCode, Json<Session>)> {
+) -> Reply<Created<Session>> {
     let request = OpenSession { caller, room, key };
     let session = rpc::answer(gateway.live().open(rpc::within(rpc::EDGE_DEADLINE), request).await)?;
-    Ok((StatusCode::CREATED, Json(session)))
+    Ok(Created(format!("/api/v1/rooms/{room}/sessions/{}", session.id), session))
+}
+
+/// Read one broadcast.
+#[utoipa::path(
+    get,
+    path = "/api/v1/rooms/{id}/sessions/{session}",
+    tag = "broadcasts",
+    params(
+        ("id" = RoomId, Path, description = "The room"),
+        ("session" = SessionId, Path, description = "The broadcast"),
+    ),
+    responses((status = 200, description = "The broadcast", body = Session))
+)]
+async fn get_session(
+    State(gateway): State<Gateway>,
+    Path((room, session)): Path<(RoomId, SessionId)>,
+) -> Reply<Json<Session>> {
+    let request = GetSession { room, session };
+    Ok(Json(rpc::answer(gateway.live().session(rpc::within(rpc::EDGE_DEADLINE), request).await)?))
 }
 
 /// End a broadcast; ending it again changes nothing. The room's owner.

@@ -15,7 +15,12 @@ async fn what_is_made_says_where_it_is() {
     let body = danmaku.json();
     assert_eq!((&body["text"], &body["color"], &body["mode"]), (&"哈".into(), &"#ffd302".into(), &"scroll".into()));
     assert_eq!(body["sent_at"], "2026-09-21T14:13:20.000Z");
-    ask("/api/v1/rooms/7/sessions", "").await.status(201);
+    let session = ask("/api/v1/rooms/7/sessions", "").await.status(201);
+    assert_eq!(session.header("location"), "/api/v1/rooms/7/sessions/301");
+    let same = site.get(session.header("location")).send().await.status(200);
+    assert_eq!(same.json(), session.json());
+    let asked = site.behind.asked().pop().unwrap();
+    assert_eq!(asked, "GetSession { room: RoomId(7), session: SessionId(301) }");
     assert_eq!(ask("/api/v1/rooms/7/stream-key", "").await.status(200).json()["stream_key"], "shown-once");
 }
 

@@ -47,9 +47,13 @@ async fn a_session_is_opened_once_per_key_and_closed_once() {
     assert_eq!(world.room(one).await.unwrap().session, None);
     assert_eq!(world.standing(one, 9).await.unwrap().session, None);
     assert_eq!(world.open(world.member(1), one, Some("k")).await.unwrap(), closed, "the key's session, as it is now");
+    assert_eq!(world.session(one, first.id).await.unwrap(), closed);
 
     let second = world.open(world.member(1), one, Some("other")).await.unwrap();
     assert_ne!(second.id, first.id);
+    assert_eq!(world.session(one, second.id).await.unwrap(), second);
+    refused(world.session(two, second.id).await, Code::NoSuchSession);
+    refused(world.session(one, SessionId(999_999)).await, Code::NoSuchSession);
     assert_eq!(world.close(world.member(1), &first).await.unwrap(), closed);
     assert_eq!(world.room(one).await.unwrap().session.unwrap().id, second.id, "an old close ends no new session");
     let elsewhere = idl::live::Session { room_id: two, ..second.clone() };

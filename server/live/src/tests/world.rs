@@ -25,7 +25,7 @@ use idl::user::{
     Account, ChangePassword, Devices, Done, EditProfile, GetProfile, ListDevices, LogIn, LogOut, LoggedIn, Me, Profile,
     Refresh, Register, RevokeDevice, User,
 };
-use idl::{Caller, Code, DeviceId, IdempotencyKey, Refusal, RoomId, Timestamp, UserId};
+use idl::{Caller, Code, DeviceId, IdempotencyKey, Refusal, RoomId, SessionId, Timestamp, UserId};
 use tarpc::context::Context;
 use tarpc::server::Channel as _;
 
@@ -132,6 +132,11 @@ impl World {
     pub(crate) async fn open(&self, caller: Caller, room: RoomId, key: Option<&str>) -> Result<Session, Refusal> {
         let open = OpenSession { caller, room, key: key.map(idempotency_key) };
         rpc::answer(self.client.open(soon(), open).await)
+    }
+
+    pub(crate) async fn session(&self, room: RoomId, session: SessionId) -> Result<Session, Refusal> {
+        let get = idl::live::GetSession { room, session };
+        rpc::answer(self.client.session(soon(), get).await)
     }
 
     pub(crate) async fn close(&self, caller: Caller, session: &Session) -> Result<Session, Refusal> {

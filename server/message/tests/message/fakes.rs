@@ -140,6 +140,7 @@ impl Live for FakeLive {
         cover(GetCover) -> Cover;
         open(OpenSession) -> Session;
         close(CloseSession) -> Session;
+        session(GetSession) -> Session;
         sessions(ListSessions) -> Sessions;
         rotate_stream_key(RotateStreamKey) -> StreamKey;
         admins(ListAdmins) -> Admins;

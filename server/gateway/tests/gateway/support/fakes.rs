@@ -172,6 +172,9 @@ impl Live for Behind {
     async fn close(self, _: Context, request: CloseSession) -> Result<Session, Refusal> {
         self.answer(request, a_session()).await
     }
+    async fn session(self, _: Context, request: GetSession) -> Result<Session, Refusal> {
+        self.answer(request, a_session()).await
+    }
     async fn sessions(self, _: Context, request: ListSessions) -> Result<Sessions, Refusal> {
         self.answer(request, Sessions { items: vec![a_session()], next_cursor: None }).await
     }
