@@ -14,9 +14,10 @@ pub trait Message {
     /// Stores a danmaku; the answer comes when it is durable. The same key of the same
     /// account in the same room gives the same danmaku again (for 24 hours).
     async fn post(request: PostDanmaku) -> Result<Danmaku, Refusal>;
-    /// One danmaku.
+    /// One danmaku. A room that takes no guests shows it only to who is signed in.
     async fn danmaku(request: GetDanmaku) -> Result<Danmaku, Refusal>;
-    /// A room's danmaku by (time, id), in pages both ways.
+    /// A room's danmaku by (time, id), in pages both ways. A room that takes no guests shows
+    /// them only to who is signed in.
     async fn history(request: ReadHistory) -> Result<History, Refusal>;
     /// Deletes a danmaku everywhere: its sender within two minutes, the room's owner and
     /// admins and site admins at any time. Deleting it again changes nothing.
@@ -81,6 +82,9 @@ pub struct DanmakuBody {
 /// See [`Message::danmaku`].
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct GetDanmaku {
+    /// Who asks; `None` is a guest, and so is whose token does not hold.
+    #[serde(default)]
+    pub caller: Option<Caller>,
     /// Which room.
     pub room: RoomId,
     /// Which danmaku.
@@ -90,6 +94,9 @@ pub struct GetDanmaku {
 /// See [`Message::history`].
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct ReadHistory {
+    /// Who asks; `None` is a guest, and so is whose token does not hold.
+    #[serde(default)]
+    pub caller: Option<Caller>,
     /// Which room.
     pub room: RoomId,
     /// Where to start and which way to go.

@@ -37,7 +37,7 @@ impl World {
                 operations.push(Operation {
                     method: method.to_uppercase().parse().unwrap(),
                     path: path.clone(),
-                    // A stream takes a log-in, but guests too.
+                    // A stream and the history take a log-in, but guests too.
                     needs_log_in: operation["security"].as_array().is_some_and(|ways| !ways.contains(&json!({}))),
                     media_types: operation["requestBody"]["content"]
                         .as_object()

@@ -1,5 +1,5 @@
-//! Who asks. A handler's argument says what it needs: [`Signed`] to read what is one's
-//! own, [`Writes`] and [`Posts`] to change something, [`SignsIn`] to become somebody.
+//! Who asks. A handler's argument says what it needs: [`Reads`] to read what guests may not
+//! always read, [`Signed`] to read what is one's own, [`Writes`] and [`Posts`] to change something, [`SignsIn`] to become somebody.
 
 use std::sync::Arc;
 
@@ -13,6 +13,12 @@ use idl::{Caller, Code, Refusal};
 
 use crate::Gateway;
 use crate::limits::Client;
+
+/// Anybody, with the token of who is signed in. As with the event stream a bearer token
+/// that does not hold is an error, but a cookie with one makes a guest: the page can't tell
+/// the browser to leave it out.
+#[derive(Debug)]
+pub(crate) struct Reads(pub(crate) Option<Caller>);
 
 /// Somebody who is signed in; the token is passed on, services verify it again.
 #[derive(Debug)]
@@ -40,6 +46,18 @@ pub(crate) struct Visitor {
     pub(crate) https: bool,
     /// Whether this may set or use cookies.
     pub(crate) same_site: Result<(), Refusal>,
+}
+
+impl FromRequestParts<Gateway> for Reads {
+    type Rejection = Problem;
+    async fn from_request_parts(parts: &mut Parts, gateway: &Gateway) -> Result<Self, Problem> {
+        let verifier = &gateway.0.platform.verifier;
+        Ok(Self(match credentials::of(&parts.headers)? {
+            Some(Credentials::Bearer(caller)) => verifier.verify(&caller).map(|_| Some(caller))?,
+            Some(Credentials::Cookie(caller)) => verifier.verify(&caller).is_ok().then_some(caller),
+            None => None,
+        }))
+    }
 }
 
 impl FromRequestParts<Gateway> for Signed {

@@ -11,7 +11,7 @@ use idl::event::RoomRole;
 use idl::live::{GetRoom, GetStanding, LiveClient, Standing};
 use idl::message::{Danmaku, DeleteDanmaku, GetDanmaku, History, Message as Contract, PostDanmaku, ReadHistory};
 use idl::user::{Done, GetProfile, UserClient};
-use idl::{Code, Refusal, RoomId};
+use idl::{Caller, Code, Refusal, RoomId};
 use tarpc::context::Context;
 
 use crate::delete::{self, Right};
@@ -48,9 +48,9 @@ impl Contract for Shared {
         self.0.post(context, request).await.map_err(|f| f.into_refusal(&format!("posting in room {room}")))
     }
 
-    async fn danmaku(self, _: Context, request: GetDanmaku) -> Result<Danmaku, Refusal> {
+    async fn danmaku(self, context: Context, request: GetDanmaku) -> Result<Danmaku, Refusal> {
         let id = request.danmaku;
-        self.0.danmaku(&request).await.map_err(|f| f.into_refusal(&format!("reading danmaku {id}")))
+        self.0.danmaku(context, &request).await.map_err(|f| f.into_refusal(&format!("reading danmaku {id}")))
     }
 
     async fn history(self, context: Context, request: ReadHistory) -> Result<History, Refusal> {
@@ -89,22 +89,36 @@ impl Service {
         rpc::answer(self.live.standing(context, GetStanding { room, user: who.user }).await)
     }
 
-    async fn danmaku(&self, request: &GetDanmaku) -> Outcome<Danmaku> {
+    async fn danmaku(&self, context: Context, request: &GetDanmaku) -> Outcome<Danmaku> {
+        self.reader(context, request.room, request.caller.as_ref()).await?;
         let found = self.store.find(request.room, request.danmaku).await?;
         Ok(found.filter(|kept| !kept.deleted).ok_or_else(no_such_danmaku)?.danmaku)
     }
 
     async fn history(&self, context: Context, request: &ReadHistory) -> Outcome<History> {
         let page = Page::parse(request)?;
+        let reader = self.reader(context, request.room, request.caller.as_ref()).await?;
         if let Some(user) = request.sender {
             rpc::answer(self.user.profile(context, GetProfile { user }).await)?;
         }
         let history = page.read(&self.store).await?;
-        if history.items.is_empty() && history.before_cursor.is_none() {
+        if reader == Reader::Member && history.items.is_empty() && history.before_cursor.is_none() {
             // Nothing at all: either nobody has said anything yet, or there is no such room.
+            // (For a guest the room was asked already.)
             rpc::answer(self.live.room(context, GetRoom { room: request.room }).await)?;
         }
         Ok(history)
+    }
+
+    /// Who reads what was said in a room. A guest may only where guests may watch.
+    async fn reader(&self, context: Context, room: RoomId, caller: Option<&Caller>) -> Result<Reader, Refusal> {
+        if caller.is_some_and(|caller| self.verifier.verify(caller).is_ok()) {
+            return Ok(Reader::Member);
+        }
+        match rpc::answer(self.live.room(context, GetRoom { room }).await)?.rules.guests {
+            true => Ok(Reader::Guest),
+            false => Err(Refusal::new(Code::NotSignedIn, "this room takes no guests; sign in to read")),
+        }
     }
 
     async fn delete(&self, context: Context, request: &DeleteDanmaku) -> Outcome<Done> {
@@ -123,6 +137,15 @@ impl Service {
         }
         Ok(Done {})
     }
+}
+
+/// Who reads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Reader {
+    /// Somebody who is signed in.
+    Member,
+    /// Nobody who is signed in; the room is there and takes guests.
+    Guest,
 }
 
 fn no_such_danmaku() -> Refusal {

@@ -15,7 +15,7 @@ use utoipa_axum::routes;
 use crate::Gateway;
 use crate::extract::{self, IdempotencyHeader, Key, Path, Query, page_size};
 use crate::reply::{Created, Reply};
-use crate::signed::{Posts, Writes};
+use crate::signed::{Posts, Reads, Writes};
 
 pub(super) fn router() -> OpenApiRouter<Gateway> {
     OpenApiRouter::default().routes(routes!(read_history, post_danmaku)).routes(routes!(get_danmaku, delete_danmaku))
@@ -79,11 +79,16 @@ struct HistoryQuery {
     get,
     path = "/api/v1/rooms/{id}/danmaku",
     tag = "danmaku",
+    security((), ("bearer" = []), ("cookie" = [])),
     params(("id" = RoomId, Path, description = "The room"), HistoryQuery),
-    responses((status = 200, description = "A page, oldest first", body = History))
+    responses(
+        (status = 200, description = "A page, oldest first", body = History),
+        (status = 401, description = "The room takes no guests, or the bearer token does not hold"),
+    )
 )]
 async fn read_history(
     State(gateway): State<Gateway>,
+    Reads(caller): Reads,
     Path(room): Path<RoomId>,
     Query(query): Query<HistoryQuery>,
 ) -> Reply<Json<History>> {
@@ -96,7 +101,7 @@ async fn read_history(
         }
     };
     let limit = page_size(query.limit, 200)?;
-    let request = ReadHistory { room, from, session: query.session, sender: query.sender, limit };
+    let request = ReadHistory { caller, room, from, session: query.session, sender: query.sender, limit };
     Ok(Json(rpc::answer(gateway.message().history(rpc::within(rpc::EDGE_DEADLINE), request).await)?))
 }
 
@@ -105,17 +110,22 @@ async fn read_history(
     get,
     path = "/api/v1/rooms/{id}/danmaku/{danmaku}",
     tag = "danmaku",
+    security((), ("bearer" = []), ("cookie" = [])),
     params(
         ("id" = RoomId, Path, description = "The room"),
         ("danmaku" = DanmakuId, Path, description = "The danmaku"),
     ),
-    responses((status = 200, description = "The danmaku", body = Danmaku))
+    responses(
+        (status = 200, description = "The danmaku", body = Danmaku),
+        (status = 401, description = "The room takes no guests, or the bearer token does not hold"),
+    )
 )]
 async fn get_danmaku(
     State(gateway): State<Gateway>,
+    Reads(caller): Reads,
     Path((room, danmaku)): Path<(RoomId, DanmakuId)>,
 ) -> Reply<Json<Danmaku>> {
-    let request = GetDanmaku { room, danmaku };
+    let request = GetDanmaku { caller, room, danmaku };
     Ok(Json(rpc::answer(gateway.message().danmaku(rpc::within(rpc::EDGE_DEADLINE), request).await)?))
 }
 

@@ -1,6 +1,7 @@
 //! Who is asking, how that came, and from whose page.
 
 use http::Method;
+use idl::{Code, Refusal};
 
 use crate::support::Site;
 
@@ -228,4 +229,26 @@ async fn other_sites_pages_may_read_only_if_they_are_named() {
     let refused = site.get("/api/v1/me").header("origin", "https://reader.example").send().await;
     let refused = refused.problem(401, "not-signed-in");
     assert_eq!(refused.header("access-control-allow-origin"), "https://reader.example");
+}
+
+#[tokio::test]
+async fn what_was_said_is_read_by_guests_and_members() {
+    let site = Site::start();
+    for path in ["/api/v1/rooms/7/danmaku", "/api/v1/rooms/7/danmaku/9001"] {
+        let asked = || site.behind.asked().pop().unwrap();
+        site.get(path).send().await.status(200);
+        assert!(asked().contains("caller: None"), "{}", asked());
+        site.get(path).bearer(21).send().await.status(200);
+        assert!(asked().contains("caller: Some"), "{}", asked());
+        site.get(path).cookie(21).send().await.status(200);
+        assert!(asked().contains("caller: Some"), "{}", asked());
+        // The page can't leave out a cookie that has run out, but a program knows its token.
+        site.get(path).header("cookie", "goligoli_access=nonsense").send().await.status(200);
+        assert!(asked().contains("caller: None"), "{}", asked());
+        let before = site.behind.asked().len();
+        site.get(path).header("authorization", "Bearer nonsense").send().await.problem(401, "not-signed-in");
+        assert_eq!(site.behind.asked().len(), before);
+    }
+    site.behind.refuse(Refusal::new(Code::NotSignedIn, "no guests"));
+    site.get("/api/v1/rooms/7/danmaku").send().await.problem(401, "not-signed-in");
 }

@@ -1,9 +1,11 @@
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
+use common::rpc;
 use futures::future::join_all;
-use idl::message::{Danmaku, HistoryFrom, ReadHistory};
-use idl::{Code, DanmakuId, RoomId, SessionId, UserId};
+use idl::message::{Danmaku, GetDanmaku, HistoryFrom, ReadHistory};
+use idl::{Caller, Code, DanmakuId, RoomId, SessionId, UserId};
 
 use crate::stage::{ROOM, START, Stage, page};
 
@@ -170,6 +172,32 @@ async fn a_text_that_todays_rules_refuse_is_still_read() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_room_without_guests_shows_them_nothing() {
+    let stage = Stage::new().await;
+    let posted = stage.post(3, "among us").await.unwrap();
+    let read = async |caller: Option<Caller>| {
+        let one = GetDanmaku { caller: caller.clone(), room: ROOM, danmaku: posted.id };
+        let one = rpc::answer(stage.message.danmaku(rpc::within(Duration::from_secs(20)), one).await);
+        let all = stage.history(ReadHistory { caller, ..page(HistoryFrom::Latest, 10) }).await;
+        (one.map_err(|refusal| refusal.code), all.map(|page| page.items).map_err(|refusal| refusal.code))
+    };
+    let forged = Caller { token: "nonsense".into() };
+    let shown = (Ok(posted.clone()), Ok(vec![posted.clone()]));
+    for caller in [None, Some(forged.clone()), Some(stage.caller(4))] {
+        assert_eq!(read(caller).await, shown, "guests may watch");
+    }
+    stage.live.change(ROOM, |room| room.rules.guests = false);
+    for caller in [None, Some(forged)] {
+        assert_eq!(read(caller).await, (Err(Code::NotSignedIn), Err(Code::NotSignedIn)));
+    }
+    assert_eq!(read(Some(stage.caller(4))).await, shown);
+    // Whether it takes guests can't be known: better none than all.
+    stage.live.set_away(true);
+    assert_eq!(read(None).await, (Err(Code::Unavailable), Err(Code::Unavailable)));
+    assert_eq!(read(Some(stage.caller(4))).await, shown, "live is not needed for members");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_is_no_page_is_refused() {
     let stage = Stage::new().await;
     stage.post(3, "something").await.unwrap();
@@ -200,5 +228,7 @@ async fn what_is_no_page_is_refused() {
     let of_nobody = ReadHistory { sender: Some(UserId(1_000)), ..page(HistoryFrom::Latest, 10) };
     assert_eq!(stage.history(of_nobody).await.unwrap_err().code, Code::NoSuchUser);
     let nowhere = ReadHistory { room: RoomId(99), ..page(HistoryFrom::Latest, 10) };
+    assert_eq!(stage.history(nowhere.clone()).await.unwrap_err().code, Code::NoSuchRoom);
+    let nowhere = ReadHistory { caller: Some(stage.caller(4)), ..nowhere };
     assert_eq!(stage.history(nowhere).await.unwrap_err().code, Code::NoSuchRoom);
 }

@@ -134,7 +134,7 @@ impl Stage {
     }
 
     pub(crate) async fn get(&self, danmaku: DanmakuId) -> Result<Danmaku, Refusal> {
-        let request = GetDanmaku { room: ROOM, danmaku };
+        let request = GetDanmaku { caller: None, room: ROOM, danmaku };
         rpc::answer(self.message.danmaku(rpc::within(PATIENCE), request).await)
     }
 
@@ -187,5 +187,5 @@ pub(crate) fn body(words: &str) -> DanmakuBody {
 }
 
 pub(crate) fn page(from: HistoryFrom, limit: u32) -> ReadHistory {
-    ReadHistory { room: ROOM, from, session: None, sender: None, limit }
+    ReadHistory { caller: None, room: ROOM, from, session: None, sender: None, limit }
 }
