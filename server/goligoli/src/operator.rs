@@ -5,23 +5,43 @@
 //! In the socket one line of JSON asks; lines of JSON answer: `{"account": …}` for each
 //! seeded account, and at the end `{"done": text}` or `{"failed": text}`.
 
+use std::io::ErrorKind;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use common::data_dir::DataDir;
 use common::{Clock, Lifecycle};
 use idl::user::Secret;
 use serde::{Deserialize, Serialize};
-use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
+use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::unix::OwnedWriteHalf;
 use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::Semaphore;
+use tokio::time::timeout;
 use user::{Operator, Seed, SeedNames, SeededAccount};
 
 use crate::{Config, wiring};
 
 const SOCKET: &str = "operator.sock";
 const MAX_COMMAND_BYTES: u64 = 4_096;
+/// Commands that are carried out at once: an operator is one person, with a script or two.
+/// Full: the next ones wait until they are accepted.
+const COMMANDS_AT_ONCE: usize = 4;
+const READ_DEADLINE: Duration = Duration::from_secs(5);
+/// Who does not read an answer for so long (a suspended terminal) is hung up on. Tests have
+/// none: they show that nobody else waits for it.
+const WRITE_DEADLINE: Duration = if cfg!(test) { Duration::from_hours(1) } else { Duration::from_secs(5) };
+/// After a connection could not be accepted (too many open files, say).
+const ACCEPT_AGAIN_AFTER: Duration = Duration::from_millis(500);
+/// How long a server takes to accept a connection, at most.
+const CONNECT_DEADLINE: Duration = Duration::from_secs(15);
+/// …and to say something more: a page of seeded accounts takes seconds.
+const ANSWER_DEADLINE: Duration = Duration::from_mins(1);
+/// How long opening a data folder may take, migrations included.
+const OPEN_DEADLINE: Duration = Duration::from_mins(2);
 
 /// What an operator asks for.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -60,11 +80,20 @@ enum Line {
 /// accounts to standard output, the rest to standard error.
 ///
 /// # Errors
-/// The command failed, or the data folder can't be used.
+/// The command failed, the data folder can't be used, or the server does not answer.
 pub async fn run(config: &Config, command: Command) -> anyhow::Result<()> {
-    match UnixStream::connect(config.data_dir.join(SOCKET)).await {
-        Ok(socket) => ask(socket, &command).await,
-        Err(_) => alone(config, command).await,
+    let path = config.data_dir.join(SOCKET);
+    match timeout(CONNECT_DEADLINE, UnixStream::connect(&path)).await {
+        Ok(Ok(socket)) => ask(socket, &command).await,
+        // No socket, one that a server left when it was killed, or a path that no server
+        // could listen on.
+        Ok(Err(error))
+            if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::ConnectionRefused | ErrorKind::InvalidInput) =>
+        {
+            alone(config, command).await
+        }
+        Ok(Err(error)) => Err(error).with_context(|| format!("reaching the server through {}", path.display())),
+        Err(_) => bail!("the server behind {} does not answer; is it suspended, or its disk away?", path.display()),
     }
 }
 
@@ -78,45 +107,70 @@ pub fn listen(data_dir: &Path, operator: Operator, lifecycle: &Lifecycle) -> any
     _ = std::fs::remove_file(&path);
     let listener = UnixListener::bind(&path).with_context(|| format!("making the socket {}", path.display()))?;
     std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600))?;
-    let soft = lifecycle.soft().clone();
+    let (connections, soft) = (lifecycle.clone(), lifecycle.soft().clone());
     lifecycle.spawn("operator", async move {
-        while let Some(accepted) = soft.run_until_cancelled(listener.accept()).await {
-            // One at a time: an operator is one person.
-            let served = match accepted {
-                Ok((socket, _)) => serve(socket, &operator).await,
-                Err(error) => Err(error.into()),
-            };
-            if let Err(error) = served {
-                tracing::warn!(error = %format!("{error:#}"), "an operator's command broke off");
-            }
-        }
+        soft.run_until_cancelled(accept(&listener, &operator, &connections)).await;
         _ = std::fs::remove_file(&path);
     });
     Ok(())
 }
 
+/// Serves each connection in a task of its own: who does not read an answer keeps nobody
+/// waiting, neither another command nor the stop.
+async fn accept(listener: &UnixListener, operator: &Operator, lifecycle: &Lifecycle) {
+    let places = Arc::new(Semaphore::new(COMMANDS_AT_ONCE));
+    // The semaphore is never closed.
+    while let Ok(place) = Arc::clone(&places).acquire_owned().await {
+        let socket = match listener.accept().await {
+            Ok((socket, _)) => socket,
+            Err(error) => {
+                tracing::warn!(%error, "an operator's connection was not accepted");
+                tokio::time::sleep(ACCEPT_AGAIN_AFTER).await;
+                continue;
+            }
+        };
+        let (operator, soft) = (operator.clone(), lifecycle.soft().clone());
+        lifecycle.spawn_one_of_many(async move {
+            // A command that a stop cuts has done its work or not, nothing in between:
+            // whoever gave it sees that no answer came, and may give it again.
+            if let Some(Err(error)) = soft.run_until_cancelled(serve(socket, &operator)).await {
+                tracing::warn!(error = %format!("{error:#}"), "an operator's command broke off");
+            }
+            drop(place);
+        });
+    }
+}
+
 async fn serve(socket: UnixStream, operator: &Operator) -> anyhow::Result<()> {
-    let (from, mut to) = socket.into_split();
+    let (from, to) = socket.into_split();
+    let mut answer = Answer { to, unread: false };
     let mut line = String::new();
-    let mut from = BufReader::new(tokio::io::AsyncReadExt::take(from, MAX_COMMAND_BYTES));
-    let read = tokio::time::timeout(std::time::Duration::from_secs(5), from.read_line(&mut line)).await;
-    read.context("no command came")??;
+    let mut from = BufReader::new(from.take(MAX_COMMAND_BYTES));
+    timeout(READ_DEADLINE, from.read_line(&mut line)).await.context("no command came")??;
     let last = match serde_json::from_str(&line) {
-        Ok(command) => match obey(operator, command, Out::Socket(&mut to)).await {
+        Ok(command) => match obey(operator, command, Out::Socket(&mut answer)).await {
             Ok(done) => Line::Done(done),
             Err(error) => Line::Failed(format!("{error:#}")),
         },
         Err(error) => Line::Failed(format!("this is no command: {error}")),
     };
-    write(&mut to, &last).await
+    answer.line(&last).await
 }
 
 async fn alone(config: &Config, command: Command) -> anyhow::Result<()> {
-    let data_dir = DataDir::lock(&config.data_dir)?;
-    let (platform, signer) = wiring::platform(config, &data_dir, Clock::system())?;
-    let operator = Operator::open(&config.user, &platform, signer).await?;
+    let folder = config.data_dir.clone();
+    let open = async {
+        // In a thread: on a network disk that is away this hangs, and with it the deadline.
+        let data_dir = tokio::task::spawn_blocking(move || DataDir::lock(&folder)).await??;
+        let (platform, signer) = wiring::platform(config, &data_dir, Clock::system())?;
+        let operator = Operator::open(&config.user, &platform, signer).await?;
+        anyhow::Ok((data_dir, platform, operator))
+    };
+    let opened = timeout(OPEN_DEADLINE, open).await;
+    let (_data_dir, platform, operator) =
+        opened.with_context(|| format!("the data folder {} does not answer", config.data_dir.display()))??;
     let done = obey(&operator, command, Out::Terminal).await;
-    platform.lifecycle.stop(std::time::Duration::from_secs(5)).await;
+    platform.lifecycle.stop(Duration::from_secs(5)).await;
     eprintln!("{}", done?);
     Ok(())
 }
@@ -150,24 +204,37 @@ async fn obey(operator: &Operator, command: Command, mut out: Out<'_>) -> anyhow
     }
 }
 
-async fn write(out: &mut OwnedWriteHalf, line: &Line) -> anyhow::Result<()> {
-    let mut text = serde_json::to_string(line)?;
-    text.push('\n');
-    out.write_all(text.as_bytes()).await?;
-    out.flush().await?;
-    Ok(())
+/// The lines that answer a command.
+struct Answer {
+    to: OwnedWriteHalf,
+    /// A line was not read in time: the next ones must not wait as long again.
+    unread: bool,
+}
+
+impl Answer {
+    async fn line(&mut self, line: &Line) -> anyhow::Result<()> {
+        let mut text = serde_json::to_string(line)?;
+        text.push('\n');
+        if !self.unread
+            && let Ok(written) = timeout(WRITE_DEADLINE, self.to.write_all(text.as_bytes())).await
+        {
+            return Ok(written?);
+        }
+        self.unread = true;
+        bail!("nobody reads the answer");
+    }
 }
 
 /// Where seeded accounts go.
 enum Out<'a> {
-    Socket(&'a mut OwnedWriteHalf),
+    Socket(&'a mut Answer),
     Terminal,
 }
 
 impl Out<'_> {
     async fn account(&mut self, account: SeededAccount) -> anyhow::Result<()> {
         match self {
-            Self::Socket(socket) => write(socket, &Line::Account(account)).await,
+            Self::Socket(answer) => answer.line(&Line::Account(account)).await,
             Self::Terminal => print(&account),
         }
     }
@@ -182,9 +249,13 @@ async fn ask(socket: UnixStream, command: &Command) -> anyhow::Result<()> {
     let (from, mut to) = socket.into_split();
     let mut text = serde_json::to_string(command)?;
     text.push('\n');
-    to.write_all(text.as_bytes()).await?;
+    to.write_all(text.as_bytes()).await.context("the server broke off")?;
     let mut lines = BufReader::new(from).lines();
-    while let Some(line) = lines.next_line().await.context("the server broke off")? {
+    loop {
+        let line = timeout(ANSWER_DEADLINE, lines.next_line()).await.context("the server does not answer")?;
+        let Some(line) = line.context("the server broke off")? else {
+            bail!("the server stopped or broke off before it was done; give the command again");
+        };
         match serde_json::from_str(&line).context("the server's answer is not understood")? {
             Line::Account(account) => print(&account)?,
             Line::Done(text) => {
@@ -194,5 +265,7 @@ async fn ask(socket: UnixStream, command: &Command) -> anyhow::Result<()> {
             Line::Failed(text) => bail!(text),
         }
     }
-    bail!("the server broke off")
 }
+
+#[cfg(test)]
+mod tests;

@@ -4,7 +4,7 @@
 use std::process::{Command, Output};
 
 fn goligoli(arguments: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_goligoli")).args(arguments).output().unwrap()
+    Command::new(env!("CARGO_BIN_EXE_goligoli")).args(arguments).output().expect("it runs")
 }
 
 #[test]

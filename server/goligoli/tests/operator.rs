@@ -1,0 +1,35 @@
+//! The operator's socket, with the deadlines that it has in earnest.
+
+use std::time::Duration;
+
+use common::Clock;
+use common::data_dir::DataDir;
+use goligoli::operator::{Command, listen};
+use goligoli::{Config, config, wiring};
+use idl::user::Secret;
+use tokio::io::AsyncWriteExt as _;
+use tokio::net::UnixStream;
+use user::Operator;
+
+#[tokio::test]
+async fn who_reads_no_answer_is_hung_up_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let config: Config = toml::from_str(config::DEFAULTS).unwrap();
+    let data_dir = DataDir::lock(folder.path()).unwrap();
+    let (platform, signer) = wiring::platform(&config, &data_dir, Clock::system()).unwrap();
+    let operator = Operator::open(&config.user, &platform, signer).await.unwrap();
+    listen(data_dir.path(), operator, &platform.lifecycle).unwrap();
+
+    let mut socket = UnixStream::connect(folder.path().join("operator.sock")).await.unwrap();
+    let password = Secret("correct horse".to_owned());
+    let seed = Command::Seed { accounts: 100_000, prefix: "viewer-".to_owned(), password };
+    let line = format!("{}\n", serde_json::to_string(&seed).unwrap());
+    socket.write_all(line.as_bytes()).await.unwrap();
+    let hung_up = async {
+        while socket.write_all(b"\n").await.is_ok() {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(30), hung_up).await.expect("it is hung up on");
+    platform.lifecycle.stop(Duration::from_secs(5)).await;
+}
