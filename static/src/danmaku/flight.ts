@@ -2,7 +2,7 @@
 import Danmaku from 'danmaku/dist/esm/danmaku.dom.js'
 import type { DanmakuEvent, Mode, Size } from '../api/contract'
 import { type Display, isHidden } from './display'
-import { Lanes, breadth } from './lanes'
+import { Lanes, STANDING_S, type Way } from './lanes'
 import { isDark, safeColor } from './palette'
 
 /** The engine keeps every line it was ever given, so it is replaced after so many… */
@@ -12,15 +12,12 @@ const ENGINE_LIFE_MS = 3_600_000
 /** A line crosses a wide stage in this time at normal speed; a narrow one is crossed sooner. */
 const CROSSING_S = 9
 const NARROW_CROSSING_S = 6
-/** A line that stands still does so for this long. */
-const STANDING_S = 4.5
 /** Bilibili's sizes, relative to the middle one. */
 const SIZES: Record<Size, number> = { small: 18 / 25, standard: 1, large: 36 / 25 }
-/** The part of the stage that lines may fill which cross the way of most others. */
-const OTHER_WAYS = 0.4
 /** A line's height with its padding. */
 const LINE_HEIGHT = 1.41
-type Way = 'rtl' | 'ltr' | 'top' | 'bottom'
+/** Padding and some air to the line behind, in letters. */
+const LINE_MARGIN = 1
 const MODES: Record<Mode, Way> = { scroll: 'rtl', reverse: 'ltr', top: 'top', bottom: 'bottom' }
 
 /** Two layers, because an engine has one pace: its standing lines would stand as long as others fly. */
@@ -34,7 +31,8 @@ interface Engine {
 export class Flight {
   private engine: Engine | null = null
   private retired: Engine[] = []
-  private readonly lanes = new Lanes<Way>()
+  private readonly lanes = new Lanes()
+  private readonly ruler = document.createElement('canvas').getContext('2d')!
   private readonly resized: ResizeObserver
 
   constructor(
@@ -62,15 +60,17 @@ export class Flight {
   /** Lets a line fly. A crowded stage takes no more, except the visitor's own and the room's staff. */
   fly(danmaku: DanmakuEvent, own: boolean): void {
     // A hidden tab draws no frame: its lines would all start at once later.
-    if (!this.display.shown || document.hidden || this.width === 0) return
+    if (!this.display.shown || document.hidden || this.width === 0 || this.layer.clientHeight === 0) return
     if (!own && isHidden(danmaku, this.display)) return
     const way = MODES[danmaku.mode] ?? 'rtl'
     const must = own || danmaku.sender.role !== 'viewer'
-    if (!this.claimLane(way, danmaku) && !must) return
+    const top = this.takeLane(way, danmaku, must)
+    if (top === null) return
     const engine = this.current()
     engine.lines += 1
-    const layer = way === 'top' || way === 'bottom' ? engine.standing : engine.flying
-    layer.emit({ mode: way, render: () => lineElement(danmaku, own) })
+    const stands = way === 'top' || way === 'bottom'
+    const layer = stands ? engine.standing : engine.flying
+    layer.emit({ mode: stands ? 'top' : way, render: () => atHeight(top, lineElement(danmaku, own)) })
   }
 
   /** Deleted lines vanish at once. (The engine must find its elements, so they stay, unseen.) */
@@ -84,6 +84,7 @@ export class Flight {
     for (const engine of this.engines) retire(engine)
     this.engine = null
     this.retired = []
+    this.lanes.clear()
   }
 
   destroy(): void {
@@ -141,20 +142,16 @@ export class Flight {
     return Math.max(1, this.width / STANDING_S)
   }
 
-  /** False if the line would come in over others. */
-  private claimLane(way: Way, danmaku: DanmakuEvent): boolean {
-    const now = performance.now() / 1000
+  private takeLane(way: Way, danmaku: DanmakuEvent, must: boolean): number | null {
     const letters = this.letters * (SIZES[danmaku.size] ?? 1)
-    const height = letters * LINE_HEIGHT
-    const share = this.layer.clientHeight * (way === 'rtl' ? 1 : OTHER_WAYS)
-    return this.lanes.take(way, height, this.busyFor(way, breadth(danmaku.text) * letters), share, now)
+    const stage = { width: this.width, height: this.layer.clientHeight, crossing: this.width / this.speed }
+    const line = { way, must, width: this.widthOf(danmaku.text, letters), height: letters * LINE_HEIGHT }
+    return this.lanes.take(line, stage, performance.now() / 1000)
   }
 
-  /** Seconds until a line of this width gives its lane to the next one. */
-  private busyFor(way: Way, width: number): number {
-    if (way === 'top' || way === 'bottom') return STANDING_S
-    const crossing = this.width / this.speed
-    return crossing * (width / (this.width + width))
+  private widthOf(text: string, letters: number): number {
+    this.ruler.font = `650 ${letters}px ${getComputedStyle(this.layer).fontFamily}`
+    return this.ruler.measureText(text).width + LINE_MARGIN * letters
   }
 }
 
@@ -164,6 +161,18 @@ function retire(engine: Engine): void {
     danmaku.destroy()
     container.remove()
   }
+}
+
+/**
+ * The engine gives lanes by height, and prints over others what does not fit. To it, our
+ * lines have no height, so they all go to its top; from there on, the lane is ours.
+ */
+function atHeight(top: number, line: HTMLElement): HTMLElement {
+  const lane = document.createElement('div')
+  lane.style.height = '0'
+  line.style.top = `${top}px`
+  lane.append(line)
+  return lane
 }
 
 function lineElement(danmaku: DanmakuEvent, own: boolean): HTMLElement {
