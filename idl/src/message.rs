@@ -14,6 +14,9 @@ pub trait Message {
     /// Stores a danmaku; the answer comes when it is durable. The same key of the same
     /// account in the same room gives the same danmaku again (for 24 hours).
     async fn post(request: PostDanmaku) -> Result<Danmaku, Refusal>;
+    /// What [`Message::post`] answers to the repetition of an accepted post; `no-such-danmaku`
+    /// if this is none (yet). Stores nothing, so it may be asked of who posts too often.
+    async fn repeat(request: PostDanmaku) -> Result<Danmaku, Refusal>;
     /// One danmaku. A room that takes no guests shows it only to who is signed in.
     async fn danmaku(request: GetDanmaku) -> Result<Danmaku, Refusal>;
     /// A room's danmaku by (time, id), in pages both ways. A room that takes no guests shows

@@ -21,7 +21,8 @@ const JSON_WAIT: Duration = Duration::from_secs(10);
 pub(crate) const IMAGE_MAX_BYTES: usize = 2 << 20;
 /// A phone on a bad line needs that long for a cover.
 const IMAGE_WAIT: Duration = Duration::from_secs(60);
-const IDEMPOTENCY_KEY: &str = "idempotency-key";
+/// In lower case, as header names are compared.
+pub(crate) const IDEMPOTENCY_KEY: &str = "idempotency-key";
 
 fn malformed(detail: impl Into<String>) -> Problem {
     Problem::new(Code::MalformedRequest, detail)

@@ -12,6 +12,7 @@ use idl::access::Identity;
 use idl::{Caller, Code, Refusal};
 
 use crate::Gateway;
+use crate::extract;
 use crate::limits::Client;
 
 /// Anybody, with the token of who is signed in. As with the event stream a bearer token
@@ -30,7 +31,13 @@ pub(crate) struct Writes(pub(crate) Caller);
 
 /// Somebody who is signed in and posts a danmaku.
 #[derive(Debug)]
-pub(crate) struct Posts(pub(crate) Caller);
+pub(crate) enum Posts {
+    /// Not too often.
+    Freely(Caller),
+    /// Too often for something new, as the problem says. What was accepted before may
+    /// still be repeated: its answer was lost, and the key is there for that.
+    OnlyAgain(Caller, Problem),
+}
 
 /// Somebody at an address that does not try too many names and passwords.
 #[derive(Debug)]
@@ -80,8 +87,16 @@ impl FromRequestParts<Gateway> for Posts {
     type Rejection = Problem;
     async fn from_request_parts(parts: &mut Parts, gateway: &Gateway) -> Result<Self, Problem> {
         let (caller, identity) = identify(parts, gateway)?;
-        gateway.0.limits.danmaku(&client(parts)?, identity.user)?;
-        Ok(Self(caller))
+        let client = client(parts)?;
+        match gateway.0.limits.danmaku(&client, identity.user) {
+            Ok(()) => Ok(Self::Freely(caller)),
+            Err(problem) if parts.headers.contains_key(extract::IDEMPOTENCY_KEY) => {
+                // Looking for a key costs something, too: a flood of them must end somewhere.
+                gateway.0.limits.write(&client, identity.user)?;
+                Ok(Self::OnlyAgain(caller, problem))
+            }
+            Err(problem) => Err(problem),
+        }
     }
 }
 

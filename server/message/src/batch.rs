@@ -49,18 +49,24 @@ pub(crate) fn judge(posts: &[Post], now: Timestamp, mut known: Known) -> Vec<Ver
 fn repetition(posts: &[Post], post: &Post, known: &Known, first_with: &HashMap<&KeyHash, usize>) -> Option<Verdict> {
     let key = post.key.as_ref()?;
     if let Some(danmaku) = known.by_key.get(key) {
-        return Some(if is_of(danmaku, &post.body) { Verdict::Repeat(Box::new(danmaku.clone())) } else { reused() });
+        return Some(match again(danmaku, &post.body) {
+            Ok(danmaku) => Verdict::Repeat(Box::new(danmaku)),
+            Err(refusal) => Verdict::Refuse(refusal),
+        });
     }
     let first = *first_with.get(key)?;
-    Some(if posts[first].body == post.body { Verdict::SameAs(first) } else { reused() })
+    Some(if posts[first].body == post.body { Verdict::SameAs(first) } else { Verdict::Refuse(reused()) })
 }
 
-fn reused() -> Verdict {
-    Verdict::Refuse(Refusal::new(Code::KeyReused, "this idempotency key was used for another danmaku in this room"))
+/// The danmaku that a key stands for, if it is of the body that came with the key now.
+pub(crate) fn again(danmaku: &Danmaku, body: &DanmakuBody) -> Result<Danmaku, Refusal> {
+    let is_of_body =
+        (&danmaku.text, danmaku.mode, danmaku.color, danmaku.size) == (&body.text, body.mode, body.color, body.size);
+    if is_of_body { Ok(danmaku.clone()) } else { Err(reused()) }
 }
 
-fn is_of(danmaku: &Danmaku, body: &DanmakuBody) -> bool {
-    (&danmaku.text, danmaku.mode, danmaku.color, danmaku.size) == (&body.text, body.mode, body.color, body.size)
+fn reused() -> Refusal {
+    Refusal::new(Code::KeyReused, "this idempotency key was used for another danmaku in this room")
 }
 
 fn admit(post: &Post, now: Timestamp, known: &mut Known) -> Verdict {

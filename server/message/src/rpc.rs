@@ -14,9 +14,10 @@ use idl::user::{Done, GetProfile, UserClient};
 use idl::{Caller, Code, Refusal, RoomId};
 use tarpc::context::Context;
 
+use crate::batch;
 use crate::delete::{self, Right};
 use crate::history::Page;
-use crate::keys::KeyHash;
+use crate::keys::{self, KeyHash};
 use crate::post::{self, Post};
 use crate::store::Store;
 use crate::writer::Writer;
@@ -48,6 +49,11 @@ impl Contract for Shared {
         self.0.post(context, request).await.map_err(|f| f.into_refusal(&format!("posting in room {room}")))
     }
 
+    async fn repeat(self, _: Context, request: PostDanmaku) -> Result<Danmaku, Refusal> {
+        let room = request.room;
+        self.0.repeat(&request).await.map_err(|f| f.into_refusal(&format!("repeating a post in room {room}")))
+    }
+
     async fn danmaku(self, context: Context, request: GetDanmaku) -> Result<Danmaku, Refusal> {
         let id = request.danmaku;
         self.0.danmaku(context, &request).await.map_err(|f| f.into_refusal(&format!("reading danmaku {id}")))
@@ -77,6 +83,16 @@ impl Service {
         };
         let post = Post { room, user, user_name: identity.name.clone(), body: request.body, key, admission };
         self.writer.store(post).await
+    }
+
+    /// Beside the writer, which has other things to do for who posts too often: a first try
+    /// that still waits there is not found.
+    async fn repeat(&self, request: &PostDanmaku) -> Outcome<Danmaku> {
+        let identity = self.verifier.verify(&request.caller)?;
+        let none = || Refusal::new(Code::NoSuchDanmaku, "no danmaku was posted with this idempotency key");
+        let key = request.key.as_ref().map(|key| KeyHash::new(identity.user, request.room, key)).ok_or_else(none)?;
+        let found = self.store.find_by_key(&key, keys::oldest_kept(self.clock.now())).await?;
+        Ok(batch::again(&found.ok_or_else(none)?, &request.body)?)
     }
 
     async fn admit(&self, context: Context, room: RoomId, who: &Identity) -> Result<post::Admission, Refusal> {

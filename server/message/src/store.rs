@@ -60,6 +60,15 @@ impl Store {
         sql.build().fetch_optional(self.db.reader()).await?.as_ref().map(kept).transpose()
     }
 
+    /// The danmaku that a key stands for, deleted or not, if the key is from after a moment.
+    pub(crate) async fn find_by_key(&self, key: &KeyHash, after: Timestamp) -> sqlx::Result<Option<Danmaku>> {
+        let mut sql = QueryBuilder::<Any>::new("SELECT ");
+        sql.push(COLUMNS).push(" FROM post_key k JOIN danmaku d ON d.id = k.danmaku_id WHERE k.key_hash = ");
+        sql.push_bind(key.0.as_str()).push(" AND k.created_at_ms > ").push_bind(after.0);
+        let row = sql.build().fetch_optional(self.db.reader()).await?;
+        row.map(|row| Ok(kept(&row)?.danmaku)).transpose()
+    }
+
     /// At most `limit` danmaku on one side of a position, the nearest first.
     pub(crate) async fn read(&self, filter: &Filter, side: Side, limit: u32) -> sqlx::Result<Vec<Danmaku>> {
         let mut sql = QueryBuilder::<Any>::new("SELECT ");

@@ -24,7 +24,8 @@ pub(super) fn router() -> OpenApiRouter<Gateway> {
 /// Say something in a room that is live.
 ///
 /// The answer comes when it is stored for good; whether viewers see it live is up to the
-/// room's flow limiter.
+/// room's flow limiter. Too many posts of one account are refused with 429, but not the
+/// repetition of one that was accepted, known by its `Idempotency-Key`.
 #[utoipa::path(
     post,
     path = "/api/v1/rooms/{id}/danmaku",
@@ -43,13 +44,23 @@ pub(super) fn router() -> OpenApiRouter<Gateway> {
 )]
 async fn post_danmaku(
     State(gateway): State<Gateway>,
-    Posts(caller): Posts,
+    posts: Posts,
     Path(room): Path<RoomId>,
     Key(key): Key,
     extract::Json(body): extract::Json<DanmakuBody>,
 ) -> Reply<Created<Danmaku>> {
-    let request = PostDanmaku { caller, room, body, key };
-    let danmaku = rpc::answer(gateway.message().post(rpc::within(rpc::EDGE_DEADLINE), request).await)?;
+    let context = rpc::within(rpc::EDGE_DEADLINE);
+    let danmaku = match posts {
+        Posts::Freely(caller) => {
+            let request = PostDanmaku { caller, room, body, key };
+            rpc::answer(gateway.message().post(context, request).await)?
+        }
+        Posts::OnlyAgain(caller, too_often) => {
+            let request = PostDanmaku { caller, room, body, key };
+            let again = rpc::answer(gateway.message().repeat(context, request).await);
+            again.map_err(|refusal| if refusal.code == Code::NoSuchDanmaku { too_often } else { refusal.into() })?
+        }
+    };
     Ok(Created(format!("/api/v1/rooms/{room}/danmaku/{}", danmaku.id), danmaku))
 }
 

@@ -1,5 +1,7 @@
 //! Too often is too often, except for whom the operator trusts.
 
+use idl::{Code, Refusal};
+
 use crate::support::{Answer, Site};
 
 fn check_headers(answer: &Answer, policy: &str) {
@@ -81,4 +83,28 @@ async fn an_account_may_not_post_or_write_all_the_time() {
     write().await.status(200);
     check_headers(&write().await.problem(429, "rate-limited"), "\"writes\";q=1;w=60");
     site.get("/api/v1/me").bearer(21).send().await.status(200);
+}
+
+#[tokio::test]
+async fn what_was_accepted_may_be_repeated_past_the_limit() {
+    let site = Site::start_with(
+        "[limits]\ndanmaku_per_user = { burst = 1, per_minute = 1 }\nwrites_per_user = { burst = 4, per_minute = 1 }",
+    );
+    let post = || site.post("/api/v1/rooms/7/danmaku").bearer(21).json(r#"{"text":"a"}"#);
+    let with_key = || post().header("idempotency-key", "k").send();
+    let first = with_key().await.status(201);
+    let again = with_key().await.status(201);
+    assert_eq!((again.header("location"), again.json()), (first.header("location"), first.json()));
+    let asked = site.behind.asked();
+    assert!(asked[0].starts_with("PostDanmaku") && asked[1].starts_with("Repeat PostDanmaku"), "{asked:?}");
+    post().send().await.problem(429, "rate-limited");
+    site.behind.refuse(Refusal::new(Code::KeyReused, "another body"));
+    with_key().await.problem(422, "idempotency-key-reused");
+    site.behind.refuse(Refusal::new(Code::NoSuchDanmaku, "a new key"));
+    check_headers(&with_key().await.problem(429, "rate-limited"), "\"danmaku\";q=1;w=60");
+    post().header("idempotency-key", "a b").send().await.problem(400, "malformed-request");
+    // Asking for repetitions has an end, too.
+    assert_eq!(site.behind.asked().len(), 4);
+    check_headers(&with_key().await.problem(429, "rate-limited"), "\"writes\";q=4;w=240");
+    assert_eq!(site.behind.asked().len(), 4);
 }

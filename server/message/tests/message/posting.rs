@@ -93,6 +93,31 @@ async fn a_repetition_gets_the_first_answer_whatever_the_room_is_now() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_repetition_can_be_asked_for_alone() {
+    let stage = Stage::new().await;
+    let again = |user, room, words: &str, key: Option<&str>| stage.repeat(stage.request(user, room, words, key));
+    assert_eq!(again(3, ROOM, "one", Some("key")).await.unwrap_err().code, Code::NoSuchDanmaku);
+    let first = stage.post_with(3, "one", "key").await.unwrap();
+    stage.live.set_away(true);
+    assert_eq!(again(3, ROOM, "one", Some("key")).await.unwrap(), first);
+    assert_eq!(again(3, ROOM, "two", Some("key")).await.unwrap_err().code, Code::KeyReused);
+    for (user, room, key) in
+        [(4, ROOM, Some("key")), (3, RoomId(8), Some("key")), (3, ROOM, Some("k")), (3, ROOM, None)]
+    {
+        assert_eq!(again(user, room, "one", key).await.unwrap_err().code, Code::NoSuchDanmaku, "{user} {room} {key:?}");
+    }
+    stage.delete(stage.caller(3), first.id).await.unwrap();
+    assert_eq!(again(3, ROOM, "one", Some("key")).await.unwrap(), first);
+    stage.clock.advance_ms(24 * 3_600_000);
+    assert_eq!(again(3, ROOM, "one", Some("key")).await.unwrap_err().code, Code::NoSuchDanmaku, "a day later");
+    let caller = Caller { token: "nonsense".into() };
+    let forged = PostDanmaku { caller, ..stage.request(3, ROOM, "one", Some("key")) };
+    assert_eq!(stage.repeat(forged).await.unwrap_err().code, Code::NotSignedIn);
+    stage.live.set_away(false);
+    assert!(stage.latest().await.is_empty(), "nothing was stored by asking");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn slow_mode_lets_one_of_twenty_in() {
     let stage = Stage::new().await;
     stage.live.change(ROOM, |room| {

@@ -133,6 +133,10 @@ impl Stage {
         self.send(self.request(user, ROOM, words, Some(key))).await
     }
 
+    pub(crate) async fn repeat(&self, request: PostDanmaku) -> Result<Danmaku, Refusal> {
+        rpc::answer(self.message.repeat(rpc::within(PATIENCE), request).await)
+    }
+
     pub(crate) async fn get(&self, danmaku: DanmakuId) -> Result<Danmaku, Refusal> {
         let request = GetDanmaku { caller: None, room: ROOM, danmaku };
         rpc::answer(self.message.danmaku(rpc::within(PATIENCE), request).await)

@@ -206,6 +206,10 @@ impl Message for Behind {
         let danmaku = a_danmaku(request.body.clone());
         self.answer(request, danmaku).await
     }
+    async fn repeat(self, _: Context, request: PostDanmaku) -> Result<Danmaku, Refusal> {
+        let danmaku = a_danmaku(request.body.clone());
+        self.answer_to(format!("Repeat {request:?}"), danmaku).await
+    }
     async fn danmaku(self, _: Context, request: GetDanmaku) -> Result<Danmaku, Refusal> {
         self.answer(request, some_danmaku()).await
     }
