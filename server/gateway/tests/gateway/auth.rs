@@ -252,3 +252,38 @@ async fn what_was_said_is_read_by_guests_and_members() {
     site.behind.refuse(Refusal::new(Code::NotSignedIn, "no guests"));
     site.get("/api/v1/rooms/7/danmaku").send().await.problem(401, "not-signed-in");
 }
+
+#[tokio::test]
+async fn a_lost_answer_does_not_cost_the_name() {
+    let site = Site::start();
+    let taken = || Refusal::new(Code::NameTaken, "taken");
+    let register = || site.post("/api/v1/users").json(r#"{"name":"mei","password":"12345678"}"#);
+    let again = || register().header("idempotency-key", "k").send();
+    let asked = |from: usize| -> Vec<String> {
+        site.behind.asked()[from..].iter().map(|request| request[..8.min(request.len())].to_owned()).collect()
+    };
+    again().await.status(201);
+    assert_eq!(asked(0), ["Register"], "nothing is taken");
+    site.behind.refuse_only("Register", taken());
+    register().send().await.problem(409, "name-taken");
+    assert_eq!(asked(1), ["Register"], "no key, no second try");
+
+    site.platform.clock.advance_ms(24 * 3_600_000 - 1);
+    let account = again().await.status(201);
+    assert_eq!(
+        (account.header("location"), account.json()["account"]["id"].as_str()),
+        ("/api/v1/users/21", Some("21"))
+    );
+    assert_eq!(asked(2), ["Register", "LogIn { "]);
+    site.platform.clock.advance_ms(1);
+    again().await.problem(409, "name-taken");
+    assert_eq!(asked(4), ["Register", "LogIn { ", "LogOut {"], "an old account is not entered");
+
+    site.behind.refuse_only("LogIn", Refusal::new(Code::WrongCredentials, "wrong"));
+    again().await.problem(409, "name-taken");
+    site.behind.refuse_only("LogIn", Refusal::new(Code::Unavailable, "busy"));
+    again().await.problem(503, "unavailable");
+    site.behind.refuse_only("Register", Refusal::new(Code::InvalidField, "bad"));
+    again().await.problem(422, "invalid-field");
+    assert_eq!(asked(11), ["Register"]);
+}

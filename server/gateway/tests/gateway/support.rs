@@ -49,6 +49,7 @@ const SETTINGS: &str = r#"
 pub(crate) struct Behind {
     asked: Arc<Mutex<Vec<String>>>,
     refusal: Arc<Mutex<Option<Refusal>>>,
+    refusals: Arc<Mutex<BTreeMap<&'static str, Refusal>>>,
     hangs: Arc<Mutex<bool>>,
 }
 
@@ -68,6 +69,11 @@ impl Behind {
     /// From now on everything is refused like this.
     pub(crate) fn refuse(&self, refusal: Refusal) {
         *self.refusal.lock().unwrap() = Some(refusal);
+    }
+
+    /// From now on requests that begin like this are refused like this.
+    pub(crate) fn refuse_only(&self, request: &'static str, refusal: Refusal) {
+        self.refusals.lock().unwrap().insert(request, refusal);
     }
 
     /// From now on nothing is answered.

@@ -23,9 +23,13 @@ impl Behind {
     }
 
     async fn answer_to<T>(&self, request: String, answer: T) -> Result<T, Refusal> {
-        self.asked.lock().unwrap().push(request);
+        self.asked.lock().unwrap().push(request.clone());
         if *self.hangs.lock().unwrap() {
             std::future::pending::<()>().await;
+        }
+        let refusals = self.refusals.lock().unwrap();
+        if let Some((_, refusal)) = refusals.iter().find(|(begin, _)| request.starts_with(**begin)) {
+            return Err(refusal.clone());
         }
         let refusal = self.refusal.lock().unwrap().clone();
         refusal.map_or(Ok(answer), Err)
