@@ -67,7 +67,7 @@ test('rules at the send box', async (t) => {
 
   await t.test('staff only', async () => {
     await streamer.rules(room, { mute_all: true })
-    await page.getByPlaceholder('Only staff may post now').waitFor()
+    await page.getByPlaceholder('Only staff may post').waitFor()
     assert.ok(await input.isDisabled())
     await byId(page, 'chat-notice').getByText('only the streamer and admins may post').waitFor()
     await streamer.rules(room, {})
@@ -96,10 +96,10 @@ test('rules at the send box', async (t) => {
   await t.test('off air: told on the stage and at the box; on air again: free', async () => {
     await streamer.close(room)
     await page.getByRole('heading', { name: 'The broadcast has ended' }).waitFor()
-    await page.getByPlaceholder('Off air: chat is closed').waitFor()
+    await page.getByPlaceholder('Off air: chat closed').waitFor()
     assert.ok(await input.isDisabled())
     await page.reload()
-    await page.getByPlaceholder('Off air: chat is closed').waitFor()
+    await page.getByPlaceholder('Off air: chat closed').waitFor()
     await byId(page, 'stage').getByRole('heading').waitFor()
     await streamer.open(room)
     await page.getByPlaceholder('Say something').waitFor()
@@ -119,6 +119,20 @@ test('rules at the send box', async (t) => {
     await byId(guest, 'auth-submit').click()
     await online(guest)
     await streamer.rules(room, {})
+  })
+
+  await t.test('no guests, which the page learns only when it reads the history', async (t) => {
+    const guest = await browser.visitor(t, server)
+    await enter(guest, room)
+    await guest.route(`**/rooms/${room.id}/danmaku?*`, (route) =>
+      route.fulfill({ status: 401, contentType: 'application/problem+json', json: { code: 'not-signed-in', detail: 'log in first' } }))
+    await guest.route(`**/rooms/${room.id}`, async (route) => {
+      const answer = await route.fetch()
+      const now = await answer.json()
+      await route.fulfill({ response: answer, json: { ...now, rules: { ...now.rules, guests: false } } })
+    })
+    await guest.getByRole('button', { name: 'Load earlier lines' }).click()
+    await guest.getByRole('heading', { name: 'This room is open to members only' }).waitFor()
   })
 
   await t.test('a room that is not there', async () => {

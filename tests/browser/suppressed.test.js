@@ -14,6 +14,7 @@ test('what the limiter leaves out is counted on the stage; one\'s own line alway
   for (const name of ['Ann', 'Ben', 'Cai', 'Dan']) crowd.push(await Person.register(server, name))
   const room = await streamer.room('A crowded room')
   const page = await browser.visitor(t, server)
+  await page.clock.install()
   await page.goto('/')
   await logIn(page, 'Ann')
   await enter(page, room)
@@ -35,4 +36,24 @@ test('what the limiter leaves out is counted on the stage; one\'s own line alway
   })
   const history = await streamer.ask('GET', `/rooms/${room.id}/danmaku?limit=100`)
   assert.equal(history.items.length, 22, 'all of it is stored')
+
+  // One's own line says so when it was not shown to all; only the server knows.
+  let delivery = 'sampled'
+  await page.route(`**/rooms/${room.id}/danmaku/*`, async (route) => {
+    const answer = await route.fetch()
+    await route.fulfill({ response: answer, json: { ...(await answer.json()), delivery } })
+  })
+  const sign = (text) => byId(page, 'chat-line').filter({ hasText: text }).getByTestId('chat-sampled')
+  await say(page, 'seen by some')
+  await sign('seen by some').waitFor()
+  assert.equal(await sign('seen by some').getAttribute('title'), 'Not everybody saw it fly')
+  delivery = undefined
+  const asked = page.waitForResponse(`**/rooms/${room.id}/danmaku/*`)
+  await say(page, 'on a server that does not tell')
+  await asked
+  assert.equal(await sign('on a server that does not tell').count(), 0)
+
+  // After a quiet minute there is nothing to tell.
+  await page.clock.fastForward(65_000)
+  await byId(page, 'suppressed-note').waitFor({ state: 'detached' })
 })

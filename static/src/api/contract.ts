@@ -85,6 +85,9 @@ export interface MutedUser {
 
 export type MuteSpan = 'session' | 'forever' | { hours: number }
 
+/** How far a danmaku came: `sampled` ones were left out for a part of the viewers. */
+export type Delivery = 'stored' | 'live' | 'sampled'
+
 export interface DanmakuBody {
   text: string
   mode: Mode
@@ -98,6 +101,7 @@ export interface DanmakuEvent extends DanmakuBody {
   session_id: string
   sender: Sender
   sent_at_ms: number
+  delivery?: Delivery
 }
 
 /** A danmaku as REST answers it. */
@@ -108,6 +112,8 @@ export interface Danmaku extends DanmakuBody {
   sender: Sender
   sent_at: string
   offset_ms: number
+  /** Servers that don't tell leave it out. */
+  delivery?: Delivery
 }
 
 export interface History {
@@ -168,6 +174,6 @@ export interface ByeEvent {
   reconnect_in_ms: number | null
 }
 
-export function asEvent({ sent_at, id, session_id, sender, text, mode, color, size }: Danmaku): DanmakuEvent {
-  return { id, session_id, sender, text, mode, color, size, sent_at_ms: Date.parse(sent_at) }
+export function asEvent({ sent_at, id, session_id, sender, text, mode, color, size, delivery }: Danmaku): DanmakuEvent {
+  return { id, session_id, sender, text, mode, color, size, sent_at_ms: Date.parse(sent_at), ...(delivery && { delivery }) }
 }

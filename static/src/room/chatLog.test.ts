@@ -36,6 +36,15 @@ describe('the chat log', () => {
     expect(shown(log)).toBe('8 9 10 12')
   })
 
+  test('learns later that a line was not shown to all', () => {
+    const log = new ChatLog()
+    log.addLatest(several(1, 2))
+    log.mark('2', 'sampled')
+    log.mark('3', 'sampled')
+    log.publish()
+    expect(log.lines.value.map((line) => line.kind === 'danmaku' && line.danmaku.delivery)).toEqual([undefined, 'sampled'])
+  })
+
   test('puts missed lines in the place of the gap', () => {
     const log = new ChatLog()
     log.add(said(1))

@@ -1,6 +1,6 @@
 /** The lines of the chat list: danmaku in order, each once, with what happened in between. */
 import { shallowRef } from 'vue'
-import type { DanmakuEvent, GapEvent, RoomRules } from '../api/contract'
+import type { DanmakuEvent, Delivery, GapEvent, RoomRules } from '../api/contract'
 
 export type Notice =
   | { what: 'opened' | 'closed' }
@@ -93,6 +93,15 @@ export class ChatLog {
 
   knows(id: string): boolean {
     return this.seen.has(id) || this.gone.has(id)
+  }
+
+  /** What became of a line is known only after it was said. */
+  mark(id: string, delivery: Delivery): void {
+    const at = this.all.findIndex((line) => line.kind === 'danmaku' && line.danmaku.id === id)
+    const line = this.all[at]
+    if (line?.kind !== 'danmaku' || line.danmaku.delivery === delivery) return
+    this.all[at] = lineOf({ ...line.danmaku, delivery })
+    this.publishSoon()
   }
 
   remove(ids: string[]): void {

@@ -1,7 +1,7 @@
 /** A room as it is lived: its stream, its chat, who the visitor is in it. One per open page. */
 import { computed, onScopeDispose, ref, watch } from 'vue'
 import { account, accountSettled, dropSignIn, renew } from '../account/account'
-import { Problem, call } from '../api/call'
+import { Problem, type Request, call } from '../api/call'
 import {
   type Danmaku, type DanmakuBody, type DanmakuEvent, type History, type Person, type Room, type RoomState, type RoomRules, type Session, asEvent,
 } from '../api/contract'
@@ -12,6 +12,8 @@ import { RoomStream, type StreamHandlers } from './stream'
 
 /** Older lines are caught up in the list only; a thousand at once would be no danmaku but a wall. */
 const FRESH_MS = 5_000
+/** By then the server knows whether a line was shown to all. */
+const DELIVERED_MS = 2_000
 /** The most pages read to find what is older, or what was missed. */
 const MOST_PAGES = 10
 
@@ -170,6 +172,15 @@ export function useLiveRoom(id: string) {
     const sent = await call<Danmaku>('POST', `/rooms/${id}/danmaku`, { body, idempotencyKey })
     receive(asEvent(sent), true)
     log.publish()
+    window.setTimeout(() => void readDelivery(sent.id), DELIVERED_MS)
+  }
+
+  /** In a room too busy to show every line, whoever said one is told if theirs was left out for some. */
+  async function readDelivery(danmaku: string): Promise<void> {
+    if (left || loss.lastMinute(Date.now()) === 0) return
+    // Nice to know, no more: what can't be read isn't told.
+    const read = await call<Danmaku>('GET', `/rooms/${id}/danmaku/${danmaku}`).catch(() => null)
+    if (read?.delivery) log.mark(danmaku, read.delivery)
   }
 
   async function remove(danmaku: DanmakuEvent): Promise<void> {
@@ -177,10 +188,24 @@ export function useLiveRoom(id: string) {
     takeAway([danmaku.id])
   }
 
+  /** A page of what was said, or null if the room has become one for members only. */
+  async function readHistory(query: Request['query']): Promise<History | null> {
+    try {
+      return await call<History>('GET', `/rooms/${id}/danmaku`, { query })
+    } catch (problem) {
+      if (!(problem instanceof Problem) || problem.code !== 'not-signed-in') throw problem
+      // A log-in that has ended is no reason to leave a room that guests may watch.
+      await readRoom()
+      if (!shutOutGuests()) throw problem
+      return null
+    }
+  }
+
   async function loadOlder(): Promise<void> {
     for (let page = 0; page < MOST_PAGES && log.olderCursor !== null; page++) {
       const query = { before: log.olderCursor, limit: OLDER_PAGE }
-      const history = await call<History>('GET', `/rooms/${id}/danmaku`, { query })
+      const history = await readHistory(query)
+      if (!history) return
       log.olderCursor = history.before_cursor
       if (log.addOlder(history.items.map(asEvent)) > 0) return
     }
@@ -191,7 +216,8 @@ export function useLiveRoom(id: string) {
     let after = line.gap.from
     for (let page = 0; page < MOST_PAGES; page++) {
       const query = after === null ? { before: line.gap.to, limit: 200 } : { after, limit: 200 }
-      const history = await call<History>('GET', `/rooms/${id}/danmaku`, { query })
+      const history = await readHistory(query)
+      if (!history) return
       const items = history.items.map(asEvent)
       // Where the list goes on again, what was missed is complete. (The first one read may be known.)
       const known = items.findIndex((one, at) => at + page > 0 && log.knows(one.id))

@@ -110,6 +110,7 @@ export const en = {
     you: 'you',
     remove: 'Delete this line',
     person: (name: string) => `About ${name}`,
+    sampled: 'Not everybody saw it fly',
   },
   person: {
     since: (day: string) => `Member since ${day}`,
@@ -125,8 +126,8 @@ export const en = {
   },
   send: {
     placeholder: 'Say something…',
-    placeholderOff: 'Off air: chat is closed',
-    placeholderMuteAll: 'Only staff may post now',
+    placeholderOff: 'Off air: chat closed',
+    placeholderMuteAll: 'Only staff may post',
     submit: 'Send',
     logIn: 'Log in to join',
     style: 'Style of the line',
@@ -139,7 +140,7 @@ export const en = {
     left: (n: number) => `${n} characters left`,
     slow: (s: number) => `Slow mode: every ${s} s`,
     mutedUntil: (time: string) => `Muted until ${time}`,
-    muted: 'You are muted in this room',
+    muted: 'You are muted here',
   },
   manage: {
     title: 'Manage room',

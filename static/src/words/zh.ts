@@ -110,6 +110,7 @@ export const zh: typeof en = {
     you: '我',
     remove: '删除这条弹幕',
     person: (name) => `查看 ${name}`,
+    sampled: '未全员展示',
   },
   person: {
     since: (day) => `${day} 加入`,
@@ -125,8 +126,8 @@ export const zh: typeof en = {
   },
   send: {
     placeholder: '发个弹幕见证当下',
-    placeholderOff: '未开播，暂不能发送弹幕',
-    placeholderMuteAll: '全员禁言中，仅主播和房管可发言',
+    placeholderOff: '未开播，弹幕已关闭',
+    placeholderMuteAll: '仅主播和房管可发言',
     submit: '发送',
     logIn: '登录后参与互动',
     style: '弹幕样式',
