@@ -5,6 +5,7 @@ pub mod cli;
 pub mod config;
 pub mod demo;
 pub mod operator;
+pub mod platform;
 pub mod wiring;
 
 pub use config::Config;

@@ -23,7 +23,7 @@ use tokio::sync::Semaphore;
 use tokio::time::timeout;
 use user::{Operator, Seed, SeedNames, SeededAccount};
 
-use crate::{Config, wiring};
+use crate::{Config, platform};
 
 const SOCKET: &str = "operator.sock";
 const MAX_COMMAND_BYTES: u64 = 4_096;
@@ -162,7 +162,7 @@ async fn alone(config: &Config, command: Command) -> anyhow::Result<()> {
     let open = async {
         // In a thread: on a network disk that is away this hangs, and with it the deadline.
         let data_dir = tokio::task::spawn_blocking(move || DataDir::lock(&folder)).await??;
-        let (platform, signer) = wiring::platform(config, &data_dir, Clock::system())?;
+        let (platform, signer) = platform::open(config, &data_dir, Clock::system())?;
         let operator = Operator::open(&config.user, &platform, signer).await?;
         anyhow::Ok((data_dir, platform, operator))
     };

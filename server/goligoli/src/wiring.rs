@@ -3,18 +3,14 @@
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use common::data_dir::{DataDir, FreeSpace};
+use common::data_dir::DataDir;
 use common::health::Health;
 use common::http::admission::{Admission, Networks};
 use common::http::{edge, serve::serve};
-use common::objects::Objects;
-use common::revocation::Revocations;
-use common::token::Signer;
-use common::{Clock, Lifecycle, Platform, descriptors, telemetry};
+use common::{Clock, Lifecycle, descriptors, telemetry};
 use gateway::{Clients, Gateway};
 use live::Live;
 use message::Message;
@@ -22,8 +18,7 @@ use push::Push;
 use tokio::net::TcpListener;
 use user::{Operator, User};
 
-use crate::Config;
-use crate::operator;
+use crate::{Config, operator, platform};
 
 /// A running process with all services on embedded back-ends.
 #[derive(Debug)]
@@ -61,7 +56,7 @@ impl App {
             false => None,
         };
         let data_dir = DataDir::lock(&config.data_dir)?;
-        let (platform, signer) = platform(&config, &data_dir, clock)?;
+        let (platform, signer) = platform::open(&config, &data_dir, clock)?;
 
         telemetry::keep_metrics(&platform.lifecycle);
         let networks = Networks {
@@ -158,26 +153,6 @@ async fn known_revocations(health: &Health) {
         }
     };
     _ = tokio::time::timeout(MOST, known).await;
-}
-
-/// The platform of this process, and the key that only the user service gets.
-///
-/// # Errors
-/// A back-end can't be opened.
-pub fn platform(config: &Config, data_dir: &DataDir, clock: Clock) -> anyhow::Result<(Platform, Arc<Signer>)> {
-    let (lifecycle, health) = (Lifecycle::new(), Health::default());
-    let signer = Signer::load_or_create(data_dir.path(), clock.clone())?;
-    let platform = Platform {
-        data_dir: data_dir.path().to_owned(),
-        db_url: config.db.url.clone(),
-        objects: Objects::open(&config.objects.url, data_dir.path())?,
-        space: FreeSpace::watch(data_dir.path(), &health, &lifecycle),
-        verifier: signer.verifier(Revocations::default()),
-        clock,
-        lifecycle,
-        health,
-    };
-    Ok((platform, Arc::new(signer)))
 }
 
 /// Every client that is handed to a service goes through here, so that a test can hold

@@ -19,7 +19,7 @@ impl Stand {
         let mut config: Config = toml::from_str(crate::config::DEFAULTS).unwrap();
         config.data_dir = folder.path().to_owned();
         let data_dir = DataDir::lock(folder.path()).unwrap();
-        let (platform, signer) = wiring::platform(&config, &data_dir, Clock::system()).unwrap();
+        let (platform, signer) = platform::open(&config, &data_dir, Clock::system()).unwrap();
         let operator = Operator::open(&config.user, &platform, signer).await.unwrap();
         listen(data_dir.path(), operator, &platform.lifecycle).unwrap();
         Self { config, platform, _data_dir: data_dir, _folder: folder }
