@@ -5,7 +5,7 @@ use std::time::Duration;
 use common::Clock;
 use common::data_dir::DataDir;
 use goligoli::operator::{Command, listen};
-use goligoli::{Config, config, wiring};
+use goligoli::{Config, config, platform};
 use idl::user::Secret;
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::UnixStream;
@@ -16,7 +16,7 @@ async fn who_reads_no_answer_is_hung_up_on() {
     let folder = tempfile::tempdir().unwrap();
     let config: Config = toml::from_str(config::DEFAULTS).unwrap();
     let data_dir = DataDir::lock(folder.path()).unwrap();
-    let (platform, signer) = wiring::platform(&config, &data_dir, Clock::system()).unwrap();
+    let (platform, signer) = platform::open(&config, &data_dir, Clock::system()).unwrap();
     let operator = Operator::open(&config.user, &platform, signer).await.unwrap();
     listen(data_dir.path(), operator, &platform.lifecycle).unwrap();
 
