@@ -70,6 +70,23 @@ test('what must fly takes a free lane first, then one where it covers no other t
   expect(calm.take(line({ way: 'ltr' }), stage, 5)).toBeNull()
 })
 
+test('what must cover others covers those that it leaves soonest', () => {
+  const lanes = new Lanes()
+  for (let n = 0; n < 4; n++) lanes.take(line(), stage, n === 2 ? 0 : 0.5)
+  // All four lanes were taken; the third line has come in the furthest.
+  expect(lanes.take(line({ must: true }), stage, 1.5)).toBe(100)
+})
+
+test('flying lines pass where a standing one is only if they come when it has gone', () => {
+  const lanes = new Lanes()
+  expect(lanes.take(line(), stage, 0)).toBe(0)
+  // It has passed the middle.
+  expect(lanes.take(line({ way: 'top' }), stage, 8)).toBe(0)
+  expect(lanes.take(line(), stage, 8.1)).toBe(50)
+  // It reaches the middle when the other is gone.
+  expect(lanes.take(line(), stage, 10)).toBe(0)
+})
+
 test('a line that is higher than a tiny stage still flies when it is alone', () => {
   const tiny = { ...stage, height: 40 }
   for (const way of ['rtl', 'ltr', 'top', 'bottom'] as const) expect(new Lanes().take(line({ way }), tiny, 0)).toBe(0)

@@ -25,12 +25,18 @@ interface Claim extends NewLine {
   at: number
 }
 
+/** A claim that would touch a new line for so long. */
+interface Hindrance extends Claim {
+  touchingS: number
+}
+
 /** A line that stands still does so for this many seconds. */
 export const STANDING_S = 4.5
 /** The part of the stage that lines may fill which cross the way of most others. */
 const OTHER_WAYS = 0.4
 /** To cover a line that must be seen is so much worse than to cover another. */
 const MUST_WEIGHT = 10
+const ROUNDING = 1e-6
 
 export class Lanes {
   private claims: Claim[] = []
@@ -49,7 +55,10 @@ export class Lanes {
 
   private find(line: NewLine, stage: Stage, now: number): number | null {
     const [from, to] = shareOf(line.way, stage.height)
-    const inTheWay = this.claims.filter((claim) => hinders(claim, line, stage, now))
+    const newest = { ...line, top: 0, at: now }
+    const inTheWay = this.claims
+      .map((claim) => ({ ...claim, touchingS: touchingS(claim, newest, stage, now) }))
+      .filter((claim) => claim.touchingS > 0)
     const sameWay = inTheWay.filter((claim) => claim.way === line.way || claim.must)
     const free = freeLane(line, inTheWay, from, to) ?? (line.must ? freeLane(line, inTheWay, 0, stage.height) : null)
     return free ?? freeLane(line, sameWay, from, to) ?? (line.must ? leastCovered(line, inTheWay, from, to) : null)
@@ -70,14 +79,35 @@ function lifeOf({ way }: NewLine, stage: Stage): number {
   return way === 'top' || way === 'bottom' ? STANDING_S : stage.crossing
 }
 
-/** Whether the two would touch if they had the same lane. */
-function hinders(before: Claim, line: NewLine, stage: Stage, now: number): boolean {
-  if (before.way !== line.way) return true
-  if (line.way === 'top' || line.way === 'bottom') return true
-  // The one before must have come in. A longer line is faster and would run into it, so
-  // it waits for as long as it needs itself.
-  const longer = Math.max(before.width, line.width)
-  return now - before.at < stage.crossing * (longer / (stage.width + longer))
+function leftEdge(claim: Claim, { width, crossing }: Stage, now: number): number {
+  const flown = ((width + claim.width) * (now - claim.at)) / crossing
+  switch (claim.way) {
+    case 'rtl': return width - flown
+    case 'ltr': return flown - claim.width
+    default: return (width - claim.width) / 2
+  }
+}
+
+/** For how many seconds from now on the two would cover each other if they had the same lane. */
+function touchingS(one: Claim, other: Claim, stage: Stage, now: number): number {
+  const window = Math.min(one.at + lifeOf(one, stage), other.at + lifeOf(other, stage)) - now
+  if (window <= 0) return 0
+  const gaps = [now, now + window].map((at) => {
+    const [a, b] = [leftEdge(one, stage, at), leftEdge(other, stage, at)]
+    return [b - a - one.width, a - b - other.width] as const
+  })
+  // Lines fly evenly, so gaps change evenly: where both are below zero, they touch.
+  const [onesLeft, othersLeft] = [0, 1].map((side) => belowZero(gaps[0]![side]!, gaps[1]![side]!))
+  const part = Math.min(onesLeft![1], othersLeft![1]) - Math.max(onesLeft![0], othersLeft![0])
+  return part > ROUNDING ? part * window : 0
+}
+
+/** In which part of the way from `first` to `last`, 0 to 1, a number is below zero. */
+function belowZero(first: number, last: number): [from: number, to: number] {
+  if (first >= 0 && last >= 0) return [1, 0]
+  if (first < 0 && last < 0) return [0, 1]
+  const zero = first / (first - last)
+  return first < 0 ? [0, zero] : [zero, 1]
 }
 
 /** The first lane between `from` and `to` that none of the claims reaches into. */
@@ -89,9 +119,9 @@ function freeLane(line: NewLine, claims: Claim[], from: number, to: number): num
   return tops.length === 0 ? null : fromBelow(line.way) ? Math.max(...tops) : Math.min(...tops)
 }
 
-function leastCovered(line: NewLine, claims: Claim[], from: number, to: number): number {
+function leastCovered(line: NewLine, claims: Hindrance[], from: number, to: number): number {
   const cost = (top: number) =>
-    claims.reduce((sum, claim) => sum + Math.max(0, covered(top, line, claim)) * (claim.must ? MUST_WEIGHT : 1), 0)
+    claims.reduce((sum, claim) => sum + Math.max(0, covered(top, line, claim)) * claim.touchingS * (claim.must ? MUST_WEIGHT : 1), 0)
   const lowest = Math.max(from, to - line.height)
   const tops = lanesBeside(line, claims, from, to).map((top) => Math.min(lowest, Math.max(from, top)))
   return tops.reduce((best, top) => (cost(top) < cost(best) ? top : best))
