@@ -50,6 +50,26 @@ pub struct Danmaku {
     pub sent_at: Timestamp,
     /// Milliseconds from the broadcast's beginning to that moment.
     pub offset_ms: u64,
+    /// Whether viewers were shown it live, as far as it is known. The answer to a post comes
+    /// before that, and says `stored`.
+    #[serde(default)]
+    pub delivery: Delivery,
+}
+
+/// What became of a danmaku on the room's stream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Delivery {
+    /// It is in the history; nothing else is known (yet).
+    #[default]
+    Stored,
+    /// It was shown to who watched.
+    Live,
+    /// The room's flow limiter left it out of the stream.
+    Sampled,
+    /// Something that this build does not know.
+    #[serde(other)]
+    Unknown,
 }
 
 /// See [`Message::post`].

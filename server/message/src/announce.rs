@@ -16,6 +16,7 @@ use idl::{DanmakuId, Refusal, RoomId, Timestamp};
 use tokio::sync::mpsc;
 
 use crate::Settings;
+use crate::delivery::Deliveries;
 
 /// Counts danmaku that were stored, but not handed to viewers.
 pub(crate) fn count_undelivered(n: usize) {
@@ -60,8 +61,15 @@ pub(crate) fn deletion(danmaku: DanmakuId, now: Timestamp) -> Publication {
     }
 }
 
+const SOURCE: &str = "danmaku:";
+
 fn source(danmaku: DanmakuId) -> String {
-    format!("danmaku:{danmaku}")
+    format!("{SOURCE}{danmaku}")
+}
+
+/// The danmaku that a publication is of, if it is of one.
+fn danmaku_of(publication: &Publication) -> Option<DanmakuId> {
+    publication.source.strip_prefix(SOURCE)?.parse().ok()
 }
 
 /// The payloads have string keys only, and nothing in them can fail to serialize.
@@ -70,19 +78,28 @@ fn json(event: &impl serde::Serialize) -> String {
 }
 
 /// Relays the outbox to push until the process stops; what is left goes at the next start.
-pub(crate) fn relay_facts(outbox: Outbox, push: PushClient, lifecycle: &Lifecycle) {
+pub(crate) fn relay_facts(outbox: Outbox, push: PushClient, deliveries: Deliveries, lifecycle: &Lifecycle) {
     let soft = lifecycle.soft().clone();
     lifecycle.spawn("message.facts", async move {
-        let deliver = |room, facts: Vec<Publication>| publish(push.clone(), RoomId(room), facts);
+        let deliver = |room, facts: Vec<Publication>| publish(push.clone(), RoomId(room), facts, deliveries.clone());
         outbox.relay(soft, deliver).await;
     });
 }
 
-async fn publish(push: PushClient, room: RoomId, mut publications: Vec<Publication>) -> Result<(), Refusal> {
+async fn publish(
+    push: PushClient,
+    room: RoomId,
+    mut publications: Vec<Publication>,
+    deliveries: Deliveries,
+) -> Result<(), Refusal> {
     while !publications.is_empty() {
         let rest = publications.split_off(publications.len().min(MAX_PUBLICATIONS));
+        let danmaku: Vec<_> = publications.iter().map(danmaku_of).collect();
         let request = Publish { room, publications };
-        rpc::answer(push.publish(rpc::within(rpc::PUBLISH_DEADLINE), request).await)?;
+        let published = rpc::answer(push.publish(rpc::within(rpc::PUBLISH_DEADLINE), request).await)?;
+        for (danmaku, outcome) in danmaku.into_iter().zip(published.outcomes) {
+            danmaku.into_iter().for_each(|danmaku| deliveries.note(danmaku, outcome));
+        }
         publications = rest;
     }
     Ok(())
@@ -90,11 +107,17 @@ async fn publish(push: PushClient, room: RoomId, mut publications: Vec<Publicati
 
 /// Starts handing ordinary danmaku to push. Ends when the queue's senders are gone and
 /// what waits was sent.
-pub(crate) fn start(settings: &Settings, push: PushClient, lifecycle: &Lifecycle) -> mpsc::Sender<Danmaku> {
+pub(crate) fn start(
+    settings: &Settings,
+    push: PushClient,
+    deliveries: Deliveries,
+    lifecycle: &Lifecycle,
+) -> mpsc::Sender<Danmaku> {
     count_undelivered(0); // shows the metric from the start
     let (sender, queue) = mpsc::channel(settings.waiting_announcements.get());
     let announcer = Announcer {
         push,
+        deliveries,
         most_waiting: settings.waiting_announcements.get(),
         most_waiting_per_room: settings.waiting_announcements_per_room.get(),
         rooms_at_once: settings.announced_rooms_at_once.get(),
@@ -115,6 +138,7 @@ pub(crate) fn start(settings: &Settings, push: PushClient, lifecycle: &Lifecycle
 /// at a time keeps their order, and a room whose call hangs delays no other.
 struct Announcer {
     push: PushClient,
+    deliveries: Deliveries,
     // Full: nothing is taken from the queue, which then fills up (see its sender).
     most_waiting: usize,
     // Full: further danmaku of that room are not shown live and counted as undelivered.
@@ -176,10 +200,10 @@ impl Announcer {
             let Some(waiting) = self.rooms.get_mut(&room) else { continue };
             let publications: Vec<_> = waiting.drain(..waiting.len().min(MAX_PUBLICATIONS)).collect();
             self.waiting -= publications.len();
-            let push = self.push.clone();
+            let (push, deliveries) = (self.push.clone(), self.deliveries.clone());
             self.calls.push(Box::pin(async move {
                 let n = publications.len();
-                Called { room, publications: n, outcome: publish(push, room, publications).await }
+                Called { room, publications: n, outcome: publish(push, room, publications, deliveries).await }
             }));
         }
     }

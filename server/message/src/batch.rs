@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use idl::event::Sender;
-use idl::message::{Danmaku, DanmakuBody};
+use idl::message::{Danmaku, DanmakuBody, Delivery};
 use idl::{Code, DanmakuId, Refusal, RoomId, Timestamp, UserId};
 
 use crate::keys::KeyHash;
@@ -58,11 +58,12 @@ fn repetition(posts: &[Post], post: &Post, known: &Known, first_with: &HashMap<&
     Some(if posts[first].body == post.body { Verdict::SameAs(first) } else { Verdict::Refuse(reused()) })
 }
 
-/// The danmaku that a key stands for, if it is of the body that came with the key now.
+/// The answer to a post that a key stands for already, as it was, if the body that came
+/// with the key now is the same.
 pub(crate) fn again(danmaku: &Danmaku, body: &DanmakuBody) -> Result<Danmaku, Refusal> {
     let is_of_body =
         (&danmaku.text, danmaku.mode, danmaku.color, danmaku.size) == (&body.text, body.mode, body.color, body.size);
-    if is_of_body { Ok(danmaku.clone()) } else { Err(reused()) }
+    if is_of_body { Ok(Danmaku { delivery: Delivery::Stored, ..danmaku.clone() }) } else { Err(reused()) }
 }
 
 fn reused() -> Refusal {
@@ -99,6 +100,7 @@ pub(crate) fn danmaku(post: &Post, admission: &Admission, id: DanmakuId, now: Ti
         size: post.body.size,
         sent_at: now,
         offset_ms: now.since_ms(Timestamp(admission.session.opened_at_ms)),
+        delivery: Delivery::Stored,
     }
 }
 

@@ -18,6 +18,7 @@ mod announce;
 mod batch;
 pub mod bilibili_xml;
 mod delete;
+mod delivery;
 mod history;
 mod keys;
 mod lane;
@@ -74,9 +75,11 @@ impl Message {
         let outbox = Outbox::new(db.clone(), ids.clone());
         let store = Store { db, ids, outbox };
 
-        announce::relay_facts(store.outbox.clone(), push.clone(), lifecycle);
-        let announcements = announce::start(&settings, push, lifecycle);
-        let writer = writer::start(&settings, store.clone(), clock.clone(), announcements, lifecycle).await?;
+        let (deliveries, delivered) = delivery::queue();
+        announce::relay_facts(store.outbox.clone(), push.clone(), deliveries.clone(), lifecycle);
+        let announcements = announce::start(&settings, push, deliveries, lifecycle);
+        let writer =
+            writer::start(&settings, store.clone(), clock.clone(), announcements, delivered, lifecycle).await?;
         keys::sweep_hourly(store.clone(), clock.clone(), lifecycle);
 
         let service = Service {

@@ -7,7 +7,7 @@ use common::outbox::Outbox;
 use common::{Db, Ids};
 use idl::danmaku::{Color, DanmakuText, Mode, Size};
 use idl::event::{RoomRole, Sender};
-use idl::message::{Cursor, Danmaku};
+use idl::message::{Cursor, Danmaku, Delivery};
 use idl::{DanmakuId, RoomId, SessionId, Timestamp, UserId};
 use sqlx::any::AnyRow;
 use sqlx::{Any, QueryBuilder, Row as _};
@@ -49,7 +49,7 @@ pub(crate) enum Side {
 }
 
 const COLUMNS: &str = "d.id, d.room_id, d.session_id, d.user_id, d.user_name, d.role, d.text, d.mode, d.color, \
-                       d.size, d.sent_at_ms, d.offset_ms, d.deleted_at_ms";
+                       d.size, d.sent_at_ms, d.offset_ms, d.delivery, d.deleted_at_ms";
 
 impl Store {
     /// A danmaku of a room, deleted or not.
@@ -200,6 +200,9 @@ pub(crate) async fn last_sent(
 
 /// Inserts danmaku, all or none.
 pub(crate) async fn insert(tx: &mut Tx, danmaku: &[Danmaku]) -> sqlx::Result<()> {
+    if danmaku.is_empty() {
+        return Ok(());
+    }
     let mut sql = QueryBuilder::<Any>::new(
         "INSERT INTO danmaku (id, room_id, session_id, user_id, user_name, role, text, mode, color, size, \
          sent_at_ms, offset_ms) ",
@@ -245,6 +248,25 @@ pub(crate) async fn mark_deleted(tx: &mut Tx, id: DanmakuId, by: UserId, now: Ti
     Ok(done.rows_affected() == 1)
 }
 
+/// Notes what became of danmaku on the stream.
+pub(crate) async fn mark_delivered(tx: &mut Tx, delivered: &[(DanmakuId, Delivery)]) -> sqlx::Result<()> {
+    for delivery in [Delivery::Live, Delivery::Sampled] {
+        let mut sql = QueryBuilder::<Any>::new("UPDATE danmaku SET delivery = ");
+        sql.push_bind(delivery_code(delivery)).push(" WHERE id IN (");
+        let mut list = sql.separated(", ");
+        let mut any = false;
+        for (id, _) in delivered.iter().filter(|(_, of)| *of == delivery) {
+            list.push_bind(id.as_i64());
+            any = true;
+        }
+        sql.push(")");
+        if any {
+            sql.build().persistent(false).execute(&mut **tx).await?;
+        }
+    }
+    Ok(())
+}
+
 fn kept(row: &AnyRow) -> sqlx::Result<Kept> {
     let number = |column| row.try_get::<i64, _>(column);
     let danmaku = Danmaku {
@@ -262,6 +284,7 @@ fn kept(row: &AnyRow) -> sqlx::Result<Kept> {
         size: size(number("size")?),
         sent_at: Timestamp(number("sent_at_ms")?),
         offset_ms: number("offset_ms")?.cast_unsigned(),
+        delivery: delivery(number("delivery")?),
     };
     Ok(Kept { danmaku, deleted: row.try_get::<Option<i64>, _>("deleted_at_ms")?.is_some() })
 }
@@ -316,6 +339,22 @@ const fn size(code: i64) -> Size {
     }
 }
 
+const fn delivery_code(delivery: Delivery) -> i32 {
+    match delivery {
+        Delivery::Stored | Delivery::Unknown => 0,
+        Delivery::Live => 1,
+        Delivery::Sampled => 2,
+    }
+}
+
+const fn delivery(code: i64) -> Delivery {
+    match code {
+        1 => Delivery::Live,
+        2 => Delivery::Sampled,
+        _ => Delivery::Stored,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -330,6 +369,9 @@ mod tests {
         }
         for each in [Size::Small, Size::Standard, Size::Large] {
             assert_eq!(size(size_code(each).into()), each);
+        }
+        for each in [Delivery::Stored, Delivery::Live, Delivery::Sampled] {
+            assert_eq!(delivery(delivery_code(each).into()), each);
         }
     }
 

@@ -20,6 +20,7 @@ use idl::{Code, DanmakuId, Refusal, RoomId, Timestamp, UserId};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::batch::{self, Known, Verdict};
+use crate::delivery::Delivered;
 use crate::keys::KeyHash;
 use crate::lane::Lanes;
 use crate::post::Post;
@@ -71,6 +72,7 @@ pub(crate) async fn start(
     store: Store,
     clock: Clock,
     announcements: mpsc::Sender<Danmaku>,
+    delivered: Delivered,
     lifecycle: &Lifecycle,
 ) -> sqlx::Result<Writer> {
     let before = store.latest_sent_at().await?.unwrap_or_default();
@@ -80,7 +82,7 @@ pub(crate) async fn start(
     }
     let latest = if stepped_back_ms > MAX_STEP_BACK_MS { Timestamp::default() } else { before };
     let lanes = Lanes::new(settings.guaranteed_per_room_per_s);
-    let mut committer = Committer { store, clock, latest, lanes, announcements };
+    let mut committer = Committer { store, clock, latest, lanes, announcements, delivered };
 
     let (queue, mut waiting) = mpsc::channel::<Waiting>(settings.waiting_posts.get());
     let batch_posts = settings.batch_posts.get();
@@ -101,6 +103,12 @@ pub(crate) async fn start(
                         let _ = answer.send(outcome);
                     }
                 }
+                // Nobody posts, and what became of the latest danmaku waits to be noted.
+                () = committer.delivered.due() => {
+                    committer.commit(&[]).await;
+                    // Also after a failure: trying on and on would help nobody.
+                    committer.delivered.is_noted();
+                }
             }
         }
     });
@@ -115,6 +123,7 @@ struct Committer {
     lanes: Lanes,
     // Full: the danmaku is not shown live and counted as undelivered; history has it.
     announcements: mpsc::Sender<Danmaku>,
+    delivered: Delivered,
 }
 
 /// A batch that is durable.
@@ -201,10 +210,12 @@ impl Committer {
                 Verdict::Refuse(refusal) => Err(refusal),
             });
         }
-        if new.is_empty() {
+        let delivered = self.delivered.portion();
+        if new.is_empty() && delivered.is_empty() {
             return Ok(Some(Committed { answers, ordinary: new, facts: 0 }));
         }
 
+        store::mark_delivered(&mut tx, delivered).await?;
         if !store::insert_keys(&mut tx, store.db.insert_ignore(), &new_keys, now).await? {
             return Ok(None);
         }
@@ -222,6 +233,9 @@ impl Committer {
             }
         }
         tx.commit().await?;
+        if !delivered.is_empty() {
+            self.delivered.is_noted();
+        }
         Ok(Some(Committed { answers, ordinary, facts }))
     }
 }

@@ -3,10 +3,11 @@ use std::time::{Duration, Instant};
 
 use futures::future::join_all;
 use idl::event::{DanmakuEvent, EventType, RoomRole};
+use idl::message::{Delivery, HistoryFrom};
 use idl::push::{Lane, Publication};
 use idl::{RoomId, UserId};
 
-use crate::stage::{ROOM, START, Stage, settings};
+use crate::stage::{ROOM, START, Stage, page, settings};
 
 const OTHER: RoomId = RoomId(8);
 
@@ -151,4 +152,34 @@ async fn a_stop_announces_what_was_stored() {
     stage.lifecycle.stop(Duration::from_secs(10)).await;
     assert_eq!(stage.push.taken(ROOM).len(), 300);
     assert_eq!(stage.post(3, "late").await.unwrap_err().code, idl::Code::Unavailable);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn it_reads_what_became_of_a_danmaku() {
+    let stage = Stage::new().await;
+    stage.live.change(ROOM, |room| room.roles = [(UserId(1), RoomRole::Owner)].into());
+    let shown = stage.post_with(3, "shown", "key").await.unwrap();
+    assert_eq!(shown.delivery, Delivery::Stored, "nobody knows yet");
+    stage.until_it_is(shown.id, Delivery::Live).await;
+    assert_eq!(stage.post_with(3, "shown", "key").await.unwrap(), shown, "the first answer");
+
+    stage.push.set_samples(true);
+    let sampled = stage.post(3, "sampled").await.unwrap();
+    let owners = stage.post(1, "the owner's").await.unwrap();
+    stage.until_it_is(sampled.id, Delivery::Sampled).await;
+    stage.until_it_is(owners.id, Delivery::Live).await;
+
+    stage.push.set_samples(false);
+    stage.push.hang(ROOM);
+    let lost = stage.post(3, "lost").await.unwrap();
+    stage.until("push is called", |push| push.calls() == 4).await;
+    stage.push.heal();
+    let last = stage.post(3, "last").await.unwrap();
+    stage.until_it_is(last.id, Delivery::Live).await;
+    stage.until_it_is(lost.id, Delivery::Stored).await;
+    // It is kept, and still there when all posts are read at once.
+    let within = common::rpc::within(Duration::from_secs(20));
+    let all = stage.message.history(within, page(HistoryFrom::Latest, 10)).await.unwrap().unwrap().items;
+    let deliveries: Vec<_> = all.iter().map(|danmaku| danmaku.delivery).collect();
+    assert_eq!(deliveries, [Delivery::Live, Delivery::Sampled, Delivery::Live, Delivery::Stored, Delivery::Live]);
 }

@@ -158,6 +158,7 @@ struct Given {
     in_flight: HashSet<RoomId>,
     hanging: HashSet<RoomId>,
     away: bool,
+    samples: bool,
     calls: usize,
     overlapped: bool,
 }
@@ -177,6 +178,11 @@ impl FakePush {
     /// Every call is refused.
     pub(crate) fn set_away(&self, away: bool) {
         lock(&self.given).away = away;
+    }
+
+    /// Ordinary danmaku are taken, but not shown.
+    pub(crate) fn set_samples(&self, samples: bool) {
+        lock(&self.given).samples = samples;
     }
 
     pub(crate) fn heal(&self) {
@@ -242,7 +248,12 @@ impl Push for FakePush {
         }
         // A call takes a moment, so that more comes meanwhile.
         tokio::time::sleep(std::time::Duration::from_millis(3)).await;
-        let outcomes = vec![Outcome::Appended; request.publications.len()];
+        let samples = lock(&self.given).samples;
+        let outcome = |p: &Publication| match p.lane {
+            Lane::Ordinary if samples => Outcome::Suppressed,
+            _ => Outcome::Appended,
+        };
+        let outcomes = request.publications.iter().map(outcome).collect();
         let taken = request.publications.into_iter().map(|p| (request.room, p));
         lock(&self.given).publications.extend(taken);
         self.changed.send_replace(());

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use common::rpc;
 use futures::future::join_all;
-use idl::message::{Danmaku, GetDanmaku, HistoryFrom, ReadHistory};
+use idl::message::{Danmaku, Delivery, GetDanmaku, HistoryFrom, ReadHistory};
 use idl::{Caller, Code, DanmakuId, RoomId, SessionId, UserId};
 
 use crate::stage::{ROOM, START, Stage, page};
@@ -178,6 +178,7 @@ async fn a_room_without_guests_shows_them_nothing() {
     let read = async |caller: Option<Caller>| {
         let one = GetDanmaku { caller: caller.clone(), room: ROOM, danmaku: posted.id };
         let one = rpc::answer(stage.message.danmaku(rpc::within(Duration::from_secs(20)), one).await);
+        let one = one.map(|danmaku| Danmaku { delivery: Delivery::Stored, ..danmaku });
         let all = stage.history(ReadHistory { caller, ..page(HistoryFrom::Latest, 10) }).await;
         (one.map_err(|refusal| refusal.code), all.map(|page| page.items).map_err(|refusal| refusal.code))
     };

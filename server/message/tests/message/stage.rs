@@ -137,9 +137,29 @@ impl Stage {
         rpc::answer(self.message.repeat(rpc::within(PATIENCE), request).await)
     }
 
+    /// A danmaku as it was posted: what became of it since is left out.
     pub(crate) async fn get(&self, danmaku: DanmakuId) -> Result<Danmaku, Refusal> {
         let request = GetDanmaku { caller: None, room: ROOM, danmaku };
-        rpc::answer(self.message.danmaku(rpc::within(PATIENCE), request).await)
+        rpc::answer(self.message.danmaku(rpc::within(PATIENCE), request).await).map(as_posted)
+    }
+
+    /// Waits until it reads like this what became of a danmaku.
+    pub(crate) async fn until_it_is(&self, danmaku: DanmakuId, delivery: Delivery) {
+        let wait = async {
+            let request = || GetDanmaku { caller: None, room: ROOM, danmaku };
+            while self
+                .message
+                .danmaku(rpc::within(PATIENCE), request())
+                .await
+                .expect("an answer")
+                .expect("it is there")
+                .delivery
+                != delivery
+            {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, wait).await.unwrap_or_else(|_| panic!("{danmaku} is not {delivery:?}"));
     }
 
     pub(crate) async fn delete(&self, caller: Caller, danmaku: DanmakuId) -> Result<Done, Refusal> {
@@ -147,8 +167,10 @@ impl Stage {
         rpc::answer(self.message.delete(rpc::within(PATIENCE), request).await)
     }
 
+    /// A page of danmaku as they were posted.
     pub(crate) async fn history(&self, request: ReadHistory) -> Result<History, Refusal> {
-        rpc::answer(self.message.history(rpc::within(PATIENCE), request).await)
+        let page = rpc::answer(self.message.history(rpc::within(PATIENCE), request).await)?;
+        Ok(History { items: page.items.into_iter().map(as_posted).collect(), ..page })
     }
 
     /// The latest 200 of [`ROOM`], oldest first.
@@ -175,6 +197,10 @@ impl Stage {
 
 async fn open_db(dir: &Path) -> common::Db {
     common::Db::open("sqlite:", dir, "message", &sqlx::migrate!()).await.expect("a database")
+}
+
+fn as_posted(danmaku: Danmaku) -> Danmaku {
+    Danmaku { delivery: Delivery::Stored, ..danmaku }
 }
 
 pub(crate) fn idempotency_key(key: &str) -> IdempotencyKey {

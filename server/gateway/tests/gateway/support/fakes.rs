@@ -99,6 +99,7 @@ fn a_danmaku(body: DanmakuBody) -> Danmaku {
         size: body.size,
         sent_at: NOW,
         offset_ms: 0,
+        delivery: Delivery::Stored,
     }
 }
 
