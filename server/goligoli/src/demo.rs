@@ -1,35 +1,38 @@
 //! `goligoli demo`: the server, with a streamer and viewers who play a danmaku file into a
 //! live room at its own timing, over and over. They use the same calls as everybody.
 
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
 use clap::Args;
 use common::rpc::{answer, within};
 use common::{Clock, Lifecycle};
-use idl::live::{CloseSession, CreateRoom, ListRooms, OpenSession, Room, RoomText};
-use idl::user::{LogIn, LoggedIn, Register, Secret};
-use idl::{Caller, Code};
+use idl::live::{CloseSession, CreateRoom, GetRoom, ListRooms, OpenSession, Room, RoomText, SetCover};
+use idl::user::Secret;
+use idl::{Refusal, RoomId};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
 use crate::{App, Config};
 
 mod cast;
+mod cover;
 mod playlist;
 
-use cast::Cast;
+use cast::{Actor, Agency, Cast};
 use playlist::Playlist;
 
 const STREAMER: &str = "night-train";
 /// Between two broadcasts, in the file's time.
 const INTERMISSION: Duration = Duration::from_secs(8);
 const CALL_DEADLINE: Duration = Duration::from_secs(5);
-/// Lines on their way at once. Full: the next ones are late.
-const POSTS_AT_ONCE: usize = 64;
-const TRIES: u32 = 20;
+/// An image is decoded and made smaller, also on a slow machine.
+const COVER_DEADLINE: Duration = Duration::from_secs(30);
+/// After a broadcast that could not be held.
+const TRY_AGAIN_AFTER: Duration = Duration::from_secs(5);
 
 /// What `goligoli demo` takes.
 #[derive(Debug, Clone, Args)]
@@ -56,71 +59,53 @@ fn speed(text: &str) -> Result<f64, String> {
 /// Starts the server and the play, and prints where to look.
 ///
 /// # Errors
-/// The file can't be read, or those of [`App::start`].
+/// The file can't be read, somebody else has the name of one of the demo's accounts, or
+/// those of [`App::start`].
 pub async fn start(config: Config, options: Options) -> anyhow::Result<App> {
     let playlist = Playlist::read(options.file.as_deref())?;
     let app = App::start(config, Clock::system()).await?;
-    let (streamer, password) = streamer(&app).await?;
-    let room = room(&app, &streamer).await?;
-    let cast = Cast::assemble(&app.operator, app.clients.user.clone(), playlist.senders()).await?;
-    println!("{}", poster(app.http, &room, &password, &playlist));
-    for _ in 0..options.watchers {
-        app.lifecycle().spawn_one_of_many(watch(app.http, room.id.to_string(), app.lifecycle().clone()));
-    }
-    let play = Play { clients: app.clients.clone(), room, playlist, cast, streamer, password, options };
-    let soft = app.lifecycle().soft().clone();
-    app.lifecycle().spawn("demo.play", async move {
-        if let Some(Err(error)) = soft.run_until_cancelled(play.over_and_over()).await {
-            tracing::error!(error = %format!("{error:#}"), "the demo's play broke off; the server goes on");
+    match Play::prepare(&app, playlist, options).await {
+        Ok(play) => {
+            play.begin(&app);
+            Ok(app)
         }
-    });
-    Ok(app)
+        Err(error) => {
+            app.stop().await;
+            Err(error)
+        }
+    }
 }
 
-fn poster(http: SocketAddr, room: &Room, password: &Secret, playlist: &Playlist) -> String {
-    let id = room.id;
+/// Where this machine reaches a server that listens there.
+fn from_here(mut http: SocketAddr) -> SocketAddr {
+    if http.ip().is_unspecified() {
+        http.set_ip(Ipv4Addr::LOCALHOST.into());
+    }
+    http
+}
+
+fn poster(http: SocketAddr, room: RoomId, password: &Secret, lines: usize) -> String {
     format!(
-        "\n  goligoli demo is on: {} danmaku, over and over\n\n\
-         \x20   watch      http://{http}/rooms/{id}\n\
-         \x20   overlay    http://{http}/rooms/{id}/overlay   (for OBS's browser source)\n\
+        "\n  goligoli demo is on: {lines} danmaku, over and over\n\n\
+         \x20   watch      http://{http}/rooms/{room}\n\
+         \x20   overlay    http://{http}/rooms/{room}/overlay   (for OBS's browser source)\n\
          \x20   API        http://{http}/api/v1/docs\n\
-         \x20   stream     curl -N http://{http}/api/v1/rooms/{id}/events\n\
+         \x20   stream     curl -N http://{http}/api/v1/rooms/{room}/events\n\
          \x20   log in     {STREAMER} / {}   (the streamer), or register as anybody\n\n\
          \x20 Ctrl-C stops it.\n",
-        playlist.lines().len(),
         password.0,
     )
 }
 
-/// The streamer's account, with a new password at every start.
-async fn streamer(app: &App) -> anyhow::Result<(LoggedIn, Secret)> {
-    let user = &app.clients.user;
-    let password = Secret(format!("{:016x}", rand::random::<u64>()));
-    let request =
-        Register { name: STREAMER.to_owned(), password: password.clone(), device_name: "goligoli demo".to_owned() };
-    match answer(user.register(within(CALL_DEADLINE), request).await) {
-        Ok(logged_in) => Ok((logged_in, password)),
-        Err(refusal) if refusal.code == Code::NameTaken => {
-            let password = app.operator.reset_password(STREAMER).await?;
-            Ok((log_in(&app.clients, &password).await?, password))
-        }
-        Err(refusal) => Err(refusal).context("registering the demo's streamer"),
-    }
+async fn streamer(agency: &Arc<Agency>) -> anyhow::Result<Actor> {
+    let mut streamers = agency.engage(vec![STREAMER.to_owned()]).await?;
+    streamers.pop().context("the demo has no streamer")
 }
 
-async fn log_in(clients: &gateway::Clients, password: &Secret) -> anyhow::Result<LoggedIn> {
-    let request = LogIn {
-        name: STREAMER.to_owned(),
-        password: password.clone(),
-        device_name: "goligoli demo".to_owned(),
-        client: None,
-    };
-    answer(clients.user.log_in(within(CALL_DEADLINE), request).await).context("logging the demo's streamer in")
-}
-
-async fn room(app: &App, streamer: &LoggedIn) -> anyhow::Result<Room> {
-    let live = &app.clients.live;
-    let mine = ListRooms { owner: Some(streamer.account.id), limit: 1, ..ListRooms::default() };
+/// The streamer's room, as an earlier demo left it, or a new one.
+async fn room(clients: &gateway::Clients, streamer: &Actor) -> anyhow::Result<Room> {
+    let live = &clients.live;
+    let mine = ListRooms { owner: Some(streamer.user_id), limit: 1, ..ListRooms::default() };
     if let Some(room) = answer(live.rooms(within(CALL_DEADLINE), mine).await)?.items.pop() {
         return Ok(room);
     }
@@ -129,77 +114,91 @@ async fn room(app: &App, streamer: &LoggedIn) -> anyhow::Result<Room> {
         description: "A window seat through the mountains, until sunrise.\n靠窗的座位，穿过群山，直到日出。".to_owned(),
         category: "旅行 travel".to_owned(),
     };
-    let request = CreateRoom { caller: caller(&streamer.access_token), text, key: None };
-    Ok(answer(live.create_room(within(CALL_DEADLINE), request).await)?)
-}
-
-fn caller(token: &Secret) -> Caller {
-    Caller { token: token.0.clone() }
+    let request = CreateRoom { caller: streamer.caller().await?, text, key: None };
+    let room = answer(live.create_room(within(CALL_DEADLINE), request).await).context("making the demo's room")?;
+    let cover = SetCover { caller: streamer.caller().await?, room: room.id, image: cover::png()?.into() };
+    answer(live.set_cover(within(COVER_DEADLINE), cover).await).context("setting the cover of the demo's room")
 }
 
 struct Play {
     clients: gateway::Clients,
-    room: Room,
+    room: RoomId,
     playlist: Playlist,
     cast: Cast,
-    streamer: LoggedIn,
-    password: Secret,
+    streamer: Actor,
     options: Options,
 }
 
 impl Play {
-    async fn over_and_over(mut self) -> anyhow::Result<()> {
+    /// Makes what is missing, and prints where to look.
+    async fn prepare(app: &App, playlist: Playlist, options: Options) -> anyhow::Result<Self> {
+        let agency = || Agency::new(app.operator.clone(), app.clients.user.clone());
+        let (streamers, viewers) = (agency(), agency());
+        let streamer = streamer(&streamers).await?;
+        let room = room(&app.clients, &streamer).await?.id;
+        let cast = Cast::assemble(&viewers, playlist.senders()).await?;
+        println!("{}", poster(from_here(app.http), room, streamers.password(), playlist.lines().len()));
+        Ok(Self { clients: app.clients.clone(), room, playlist, cast, streamer, options })
+    }
+
+    /// Lets viewers in and plays, until the process stops.
+    fn begin(self, app: &App) {
+        for _ in 0..self.options.watchers {
+            app.lifecycle().spawn_one_of_many(watch(from_here(app.http), self.room, app.lifecycle().clone()));
+        }
+        let soft = app.lifecycle().soft().clone();
+        app.lifecycle().spawn("demo.play", async move {
+            let cut = soft.run_until_cancelled(self.over_and_over()).await.is_none();
+            // The services answer until the last task is done: nobody comes to a broadcast
+            // that nobody holds any more.
+            if cut && let Err(error) = self.close().await {
+                tracing::warn!(%error, "the demo's broadcast could not be ended; its next start ends it");
+            }
+        });
+    }
+
+    async fn over_and_over(&self) {
         let mut played = 0;
         while self.options.broadcasts.is_none_or(|most| played < most) {
-            if played > 0 {
-                tokio::time::sleep(INTERMISSION.div_f64(self.options.speed)).await;
+            match self.broadcast().await {
+                Ok(()) => {
+                    played += 1;
+                    tokio::time::sleep(INTERMISSION.div_f64(self.options.speed)).await;
+                }
+                // The disk is full, or somebody else acts as the streamer, too: it may pass.
+                Err(error) => {
+                    tracing::warn!(%error, "a demo broadcast could not be held; the next try comes soon");
+                    tokio::time::sleep(TRY_AGAIN_AFTER).await;
+                }
             }
-            self.broadcast().await?;
-            played += 1;
+        }
+    }
+
+    async fn broadcast(&self) -> Result<(), Refusal> {
+        self.close().await?;
+        let request = OpenSession { caller: self.streamer.caller().await?, room: self.room, key: None };
+        let session = answer(self.clients.live.open(within(CALL_DEADLINE), request).await)?.id;
+        let script = playlist::Script { room: self.room, session, speed: self.options.speed };
+        let performance = script.play(&self.playlist, &self.cast, &self.clients.message).await;
+        tracing::info!(session.id = %session, %performance, "a demo broadcast is over");
+        self.close().await
+    }
+
+    /// Ends the broadcast that is on, if one is.
+    async fn close(&self) -> Result<(), Refusal> {
+        let live = &self.clients.live;
+        let room = answer(live.room(within(CALL_DEADLINE), GetRoom { room: self.room }).await)?;
+        if let Some(session) = room.session {
+            let caller = self.streamer.caller().await?;
+            let request = CloseSession { caller, room: self.room, session: session.id };
+            answer(live.close(within(CALL_DEADLINE), request).await)?;
         }
         Ok(())
-    }
-
-    async fn broadcast(&mut self) -> anyhow::Result<()> {
-        let live = self.clients.live.clone();
-        if let Some(open) =
-            answer(live.room(within(CALL_DEADLINE), idl::live::GetRoom { room: self.room.id }).await)?.session
-        {
-            self.close(open.id).await?;
-        }
-        let caller = self.streamer_now().await?;
-        let request = OpenSession { caller, room: self.room.id, key: None };
-        let session = answer(live.open(within(CALL_DEADLINE), request).await)?;
-        let script =
-            playlist::Script { room: self.room.id, session: session.id, speed: self.options.speed, tries: TRIES };
-        let outcome = script.play(&self.playlist, &self.cast, &self.clients.message, POSTS_AT_ONCE).await;
-        tracing::info!(session.id = %session.id, %outcome, "a demo broadcast is over");
-        self.close(session.id).await
-    }
-
-    async fn close(&mut self, session: idl::SessionId) -> anyhow::Result<()> {
-        let request = CloseSession { caller: self.streamer_now().await?, room: self.room.id, session };
-        answer(self.clients.live.close(within(CALL_DEADLINE), request).await)?;
-        Ok(())
-    }
-
-    /// The streamer logs in anew for each call that may be minutes after the last one.
-    async fn streamer_now(&mut self) -> anyhow::Result<Caller> {
-        if let Err(refusal) = answer(
-            self.clients
-                .user
-                .me(within(CALL_DEADLINE), idl::user::Me { caller: caller(&self.streamer.access_token) })
-                .await,
-        ) {
-            anyhow::ensure!(refusal.code == Code::NotSignedIn, refusal);
-            self.streamer = log_in(&self.clients, &self.password).await?;
-        }
-        Ok(caller(&self.streamer.access_token))
     }
 }
 
 /// One viewer who only watches: reads an event stream and comes back when it ends.
-async fn watch(http: SocketAddr, room: String, lifecycle: Lifecycle) {
+async fn watch(http: SocketAddr, room: RoomId, lifecycle: Lifecycle) {
     let watching = async {
         loop {
             if let Ok(mut socket) = TcpStream::connect(http).await {

@@ -1,66 +1,133 @@
-//! The demo's viewers: test accounts, each with tokens that are renewed in time.
+//! Who plays in the demo: test accounts, each with tokens that are renewed in time.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use anyhow::Context as _;
 use common::rpc::{answer, within};
+use common::{Failure, Outcome};
 use idl::user::{Refresh, Secret, UserClient};
-use idl::{Caller, Refusal};
+use idl::{Caller, Code, Refusal, UserId};
 use tokio::sync::Mutex;
 use user::{Operator, Seed, SeedNames, SeededAccount};
+
+use super::CALL_DEADLINE;
 
 /// More senders than this share accounts.
 const MOST_VIEWERS: usize = 2_000;
 /// Tokens hold for longer; see `user.access_token_seconds`, which is at least 60.
 const RENEW_AFTER: Duration = Duration::from_secs(45);
-const CALL_DEADLINE: Duration = Duration::from_secs(5);
 
-/// The viewers.
+/// Engages actors. All of one agency have its password, a new one at every start.
 #[derive(Debug)]
-pub(crate) struct Cast {
-    viewers: Vec<Mutex<Viewer>>,
+pub(crate) struct Agency {
+    operator: Operator,
     user: UserClient,
+    password: Secret,
+}
+
+/// An account that the demo acts with.
+#[derive(Debug)]
+pub(crate) struct Actor {
+    pub(crate) user_id: UserId,
+    name: String,
+    agency: Arc<Agency>,
+    tokens: Mutex<Tokens>,
 }
 
 #[derive(Debug)]
-struct Viewer {
-    access_token: Secret,
-    refresh_token: Secret,
+struct Tokens {
+    access: Secret,
+    refresh: Secret,
     renewed_at: Instant,
 }
 
-impl Cast {
-    /// Seeds as many accounts as there are senders.
-    pub(crate) async fn assemble(operator: &Operator, user: UserClient, senders: usize) -> anyhow::Result<Self> {
-        let names = SeedNames::Listed((0..senders.clamp(1, MOST_VIEWERS)).map(passenger).collect());
-        let password = Secret(format!("{:032x}", rand::random::<u128>()));
-        let seed = Seed { names, password };
-        let mut seeding = operator.seed(seed).await?;
-        let mut viewers = Vec::with_capacity(senders);
+impl Agency {
+    pub(crate) fn new(operator: Operator, user: UserClient) -> Arc<Self> {
+        Arc::new(Self { operator, user, password: Secret(format!("{:032x}", rand::random::<u128>())) })
+    }
+
+    pub(crate) const fn password(&self) -> &Secret {
+        &self.password
+    }
+
+    /// Makes the accounts, or takes those of an earlier demo; never somebody's own.
+    pub(crate) async fn engage(self: &Arc<Self>, names: Vec<String>) -> anyhow::Result<Vec<Actor>> {
+        let accounts = match self.seed(names).await {
+            Err(Failure::Refused(refusal)) if refusal.code == Code::NameTaken => {
+                return Err(refusal).context("the demo needs another data folder (GOLIGOLI_DATA_DIR)");
+            }
+            seeded => seeded.context("making the demo's accounts")?,
+        };
+        let actor = |account: SeededAccount| Actor {
+            user_id: account.user_id,
+            name: account.name.clone(),
+            agency: Arc::clone(self),
+            tokens: Mutex::new(account.into()),
+        };
+        Ok(accounts.into_iter().map(actor).collect())
+    }
+
+    async fn seed(&self, names: Vec<String>) -> Outcome<Vec<SeededAccount>> {
+        let seed = Seed { names: SeedNames::Listed(names), password: self.password.clone() };
+        let mut seeding = self.operator.seed(seed).await?;
+        let mut accounts = Vec::new();
         loop {
             let page = seeding.next_page().await?;
             if page.is_empty() {
-                return Ok(Self { viewers, user });
+                return Ok(accounts);
             }
-            viewers.extend(page.into_iter().map(|account| {
-                let SeededAccount { access_token, refresh_token, .. } = account;
-                Mutex::new(Viewer { access_token, refresh_token, renewed_at: Instant::now() })
-            }));
+            accounts.extend(page);
         }
     }
+}
 
-    /// The credentials of the n-th sender's viewer.
-    pub(crate) async fn caller(&self, sender: usize) -> Result<Caller, Refusal> {
-        let mut viewer = self.viewers[sender % self.viewers.len()].lock().await;
-        if viewer.renewed_at.elapsed() > RENEW_AFTER {
-            let request = Refresh { refresh_token: viewer.refresh_token.clone() };
-            let renewed = answer(self.user.refresh(within(CALL_DEADLINE), request).await)?;
-            *viewer = Viewer {
-                access_token: renewed.access_token,
-                refresh_token: renewed.refresh_token,
-                renewed_at: Instant::now(),
-            };
+impl Actor {
+    /// Credentials that hold for the next call.
+    pub(crate) async fn caller(&self) -> Result<Caller, Refusal> {
+        let mut tokens = self.tokens.lock().await;
+        if tokens.renewed_at.elapsed() > RENEW_AFTER {
+            *tokens = self.renew(&tokens.refresh).await?;
         }
-        Ok(Caller { token: viewer.access_token.0.clone() })
+        Ok(Caller { token: tokens.access.0.clone() })
+    }
+
+    async fn renew(&self, refresh_token: &Secret) -> Result<Tokens, Refusal> {
+        let request = Refresh { refresh_token: refresh_token.clone() };
+        match answer(self.agency.user.refresh(within(CALL_DEADLINE), request).await) {
+            Ok(pair) => {
+                Ok(Tokens { access: pair.access_token, refresh: pair.refresh_token, renewed_at: Instant::now() })
+            }
+            // The log-in has ended: after its 30 days, or somebody used the poster's password.
+            Err(refusal) if refusal.code == Code::BadRefreshToken => {
+                let seeded = self.agency.seed(vec![self.name.clone()]).await;
+                let seeded = seeded.map_err(|failure| failure.into_refusal("renewing a demo account"))?;
+                seeded.into_iter().next().map(Tokens::from).ok_or(refusal)
+            }
+            Err(refusal) => Err(refusal),
+        }
+    }
+}
+
+impl From<SeededAccount> for Tokens {
+    fn from(account: SeededAccount) -> Self {
+        Self { access: account.access_token, refresh: account.refresh_token, renewed_at: Instant::now() }
+    }
+}
+
+/// The viewers who say something.
+#[derive(Debug)]
+pub(crate) struct Cast(Vec<Actor>);
+
+impl Cast {
+    /// As many as there are senders.
+    pub(crate) async fn assemble(agency: &Arc<Agency>, senders: usize) -> anyhow::Result<Self> {
+        Ok(Self(agency.engage((0..senders.clamp(1, MOST_VIEWERS)).map(passenger).collect()).await?))
+    }
+
+    /// Who speaks for the n-th sender.
+    pub(crate) fn actor(&self, sender: usize) -> &Actor {
+        &self.0[sender % self.0.len()]
     }
 }
 

@@ -3,21 +3,27 @@
 use std::fmt;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
+use std::pin::pin;
 use std::time::Duration;
 
 use anyhow::Context as _;
 use common::rpc::{answer, within};
 use futures::StreamExt as _;
 use idl::message::{DanmakuBody, MessageClient, PostDanmaku};
-use idl::{IdempotencyKey, Kind, Refusal, RoomId, SessionId};
+use idl::{Code, IdempotencyKey, Kind, Refusal, RoomId, SessionId};
 use message::bilibili_xml::{self, Line};
 use tokio::time::Instant;
 
-use super::cast::Cast;
+use super::cast::{Actor, Cast};
 
 /// The project's own file: the window of a night train, and who looks out of it.
 const OWN: &[u8] = include_bytes!("../../demo/night-train.xml");
 const POST_DEADLINE: Duration = Duration::from_secs(2);
+/// How often a line is tried that may be taken a moment later.
+const TRIES: u32 = 20;
+const TRY_AGAIN_AFTER_MS: u64 = 100;
+/// Lines on their way at once. Full: the next ones are late.
+const POSTS_AT_ONCE: usize = 64;
 
 /// The lines of a file by time, each with its sender as a number from 0.
 #[derive(Debug)]
@@ -74,75 +80,71 @@ pub(crate) struct Script {
     pub(crate) room: RoomId,
     pub(crate) session: SessionId,
     pub(crate) speed: f64,
-    pub(crate) tries: u32,
 }
 
 /// What became of a performance's lines.
-#[derive(Debug, Default, Clone, Copy)]
+#[derive(Debug, Default)]
 pub(crate) struct Performance {
     posted: usize,
     refused: usize,
+    last_refusal: Option<Refusal>,
 }
 
 impl fmt::Display for Performance {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} danmaku posted, {} refused", self.posted, self.refused)
+        write!(f, "{} danmaku posted, {} refused", self.posted, self.refused)?;
+        match &self.last_refusal {
+            Some(refusal) => write!(f, ", the last one: {refusal}"),
+            None => Ok(()),
+        }
     }
 }
 
 impl Script {
-    /// Posts every line when it is due.
-    pub(crate) async fn play(
-        &self,
-        playlist: &Playlist,
-        cast: &Cast,
-        message: &MessageClient,
-        at_once: usize,
-    ) -> Performance {
+    /// Posts every line when it is due. A line that is refused is left out.
+    pub(crate) async fn play(&self, playlist: &Playlist, cast: &Cast, message: &MessageClient) -> Performance {
         let curtain = Instant::now();
         let post = |number: usize| async move {
             let (line, sender) = &playlist.lines()[number];
             tokio::time::sleep_until(curtain + Duration::from_millis(line.at_ms).div_f64(self.speed)).await;
-            self.post(number, line, *sender, cast, message).await
+            self.post(number, line, cast.actor(*sender), message).await
         };
-        let outcomes = futures::stream::iter(0..playlist.lines().len()).map(post).buffer_unordered(at_once);
-        outcomes
-            .fold(Performance::default(), |sum, outcome| async move {
-                match outcome {
-                    Ok(()) => Performance { posted: sum.posted + 1, ..sum },
-                    Err(refusal) => {
-                        tracing::warn!(error = %refusal, "a demo danmaku was refused");
-                        Performance { refused: sum.refused + 1, ..sum }
-                    }
-                }
-            })
-            .await
+        let lines = futures::stream::iter(0..playlist.lines().len());
+        let mut outcomes = pin!(lines.map(post).buffer_unordered(POSTS_AT_ONCE));
+        let mut performance = Performance::default();
+        while let Some(outcome) = outcomes.next().await {
+            let Err(refusal) = outcome else {
+                performance.posted += 1;
+                continue;
+            };
+            // Somebody ended the broadcast: the other lines have nowhere to go.
+            let cut = refusal.code == Code::RoomClosed;
+            performance.refused += 1;
+            performance.last_refusal = Some(refusal);
+            if cut {
+                break;
+            }
+        }
+        performance
     }
 
     /// Repeats what may work a moment later; the key makes sure that it is stored once.
-    async fn post(
-        &self,
-        number: usize,
-        line: &Line,
-        sender: usize,
-        cast: &Cast,
-        message: &MessageClient,
-    ) -> Result<(), Refusal> {
+    async fn post(&self, number: usize, line: &Line, actor: &Actor, message: &MessageClient) -> Result<(), Refusal> {
         let body = DanmakuBody { text: line.text.clone(), mode: line.mode, color: line.color, size: line.size };
         let key = Some(IdempotencyKey::try_from(format!("demo-{}-{number}", self.session))?);
-        let mut tries = 0;
+        let attempt = async || {
+            let request =
+                PostDanmaku { caller: actor.caller().await?, room: self.room, body: body.clone(), key: key.clone() };
+            answer(message.post(within(POST_DEADLINE), request).await)
+        };
+        let mut tries = 1;
         loop {
-            tries += 1;
-            let request = PostDanmaku {
-                caller: cast.caller(sender).await?,
-                room: self.room,
-                body: body.clone(),
-                key: key.clone(),
-            };
-            match answer(message.post(within(POST_DEADLINE), request).await) {
+            match attempt().await {
                 Ok(_) => return Ok(()),
-                Err(refusal) if matches!(refusal.kind(), Kind::Unavailable | Kind::TooMany) && tries < self.tries => {
-                    tokio::time::sleep(Duration::from_millis(refusal.retry_after_ms.unwrap_or(100))).await;
+                Err(refusal) if tries < TRIES && matches!(refusal.kind(), Kind::Unavailable | Kind::TooMany) => {
+                    tries += 1;
+                    let wait_ms = refusal.retry_after_ms.unwrap_or(TRY_AGAIN_AFTER_MS);
+                    tokio::time::sleep(Duration::from_millis(wait_ms)).await;
                 }
                 Err(refusal) => return Err(refusal),
             }
