@@ -22,6 +22,8 @@ use crate::{Db, Ids};
 const BATCH: i64 = 500;
 /// Another instance's rows, and what failed, are looked for this often.
 const POLL: Duration = Duration::from_secs(1);
+/// A stop waits so long for a last delivery.
+const LAST_PASS: Duration = Duration::from_millis(500);
 
 /// A service's outgoing facts. Needs the table of [`Outbox::TABLE`]. Clones are one outbox.
 #[derive(Debug, Clone)]
@@ -102,6 +104,8 @@ impl Outbox {
                 () = tokio::time::sleep(pause) => {}
             }
         }
+        // What was written while stopping; the rest is relayed at the next start.
+        _ = tokio::time::timeout(LAST_PASS, self.pass(&deliver)).await;
     }
 
     async fn pass<T, F>(&self, deliver: &impl Fn(u64, Vec<T>) -> F) -> sqlx::Result<Pass>
