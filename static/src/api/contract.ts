@@ -85,8 +85,8 @@ export interface MutedUser {
 
 export type MuteSpan = 'session' | 'forever' | { hours: number }
 
-/** How far a danmaku came: `sampled` ones were left out for a part of the viewers. */
-export type Delivery = 'stored' | 'live' | 'sampled'
+/** What became of a danmaku on the stream; the room's flow limiter left `sampled` ones out. */
+export type Delivery = 'stored' | 'live' | 'sampled' | 'unknown'
 
 export interface DanmakuBody {
   text: string
