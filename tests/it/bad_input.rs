@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use goligoli_tests::{Account, Answer, Scene, Server, Setup, in_time};
+use goligoli_tests::{Account, Answer, Scene, Server, Setup, in_time, until};
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -30,6 +30,10 @@ impl World {
         let scene = Scene::open(&server).await;
         let danmaku = scene.owner.say(&scene.room, "something to lose").await.expect(201);
         let danmaku = danmaku["id"].as_str().unwrap().to_owned();
+        // What becomes of it is noted a moment after the answer; that is no change of ours.
+        let path = scene.path(&format!("/danmaku/{danmaku}"));
+        until("it is shown live", async || (server.get(&path).await.expect(200)["delivery"] == "live").then_some(()))
+            .await;
         let document = server.get("/api/v1/openapi.json").await.expect(200);
         let mut operations = Vec::new();
         for (path, methods) in document["paths"].as_object().unwrap() {
