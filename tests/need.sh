@@ -13,6 +13,10 @@ install_debian() { # PACKAGE… — as root on Debian or Ubuntu; otherwise says 
     fi
 }
 
+has_font() { # PART-OF-A-PATH, in lower case
+    [[ $(fc-list 2>/dev/null | tr '[:upper:]' '[:lower:]') == *"$1"* ]]
+}
+
 for tool in "$@"; do
     case $tool in
         rust) command -v cargo >/dev/null || missing "Rust 1.94 or newer (https://rustup.rs)" ;;
@@ -22,10 +26,10 @@ for tool in "$@"; do
                 || missing "Node.js 20.19 or newer; this is $(node --version)" ;;
         chromium)
             [ -x "${CHROMIUM:-/usr/bin/chromium}" ] || install_debian chromium
-            fc-list 2>/dev/null | grep -qi 'noto.*cjk' || install_debian fonts-noto-cjk fonts-noto-color-emoji fontconfig ;;
-        fonts) fc-list 2>/dev/null | grep -qi '/inter' && fc-list | grep -qi coloremoji || install_debian fonts-inter fonts-noto-color-emoji fontconfig ;;
+            has_font cjk || install_debian fonts-noto-cjk fonts-noto-color-emoji fontconfig ;;
+        fonts) { has_font /inter && has_font coloremoji; } || install_debian fonts-inter fonts-noto-color-emoji fontconfig ;;
         curl) command -v curl >/dev/null || install_debian curl ca-certificates ;;
-        python) command -v python3 >/dev/null && python3 -m venv --help >/dev/null 2>&1 || install_debian python3 python3-venv ;;
+        python) command -v python3 >/dev/null && python3 -c 'import ensurepip, venv' 2>/dev/null || install_debian python3 python3-venv ;;
         *) missing "$tool, which tests/need.sh does not know" ;;
     esac
 done
