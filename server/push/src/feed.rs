@@ -80,7 +80,12 @@ impl Change {
     /// Whoever sent this forgets it once it is accepted: the state of the room, deletions,
     /// and whatever else is not an ordinary danmaku.
     pub(crate) fn must_survive_power_loss(&self) -> bool {
-        self.durable || self.state.is_some() || !self.tombstones.is_empty()
+        self.durable || self.outdates_hello()
+    }
+
+    /// A deleted line, or a room that has closed, must not be told to who comes after it.
+    pub(crate) fn outdates_hello(&self) -> bool {
+        self.state.is_some() || !self.tombstones.is_empty()
     }
 }
 

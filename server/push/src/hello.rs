@@ -40,6 +40,11 @@ impl Hello {
         Some(hello)
     }
 
+    /// What was encoded is not told to anybody any more.
+    pub(crate) fn forget(room: &Room) {
+        *room.hello.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
     fn encode(room: &Room) -> Option<Self> {
         let feed = room.feed();
         let state = feed.state.as_deref()?;

@@ -343,7 +343,7 @@ impl Writer {
 
     async fn commit(&mut self, change: Change) -> anyhow::Result<()> {
         let told = change.events.iter().any(|event| event.event == EventType::Suppressed);
-        let durable = change.must_survive_power_loss();
+        let (durable, outdates_hello) = (change.must_survive_power_loss(), change.outdates_hello());
         let mut log = self.log.take().context("the feed's log is lost")?;
         let record = Record::Change(change.clone());
         let (log, written) = tokio::task::spawn_blocking(move || {
@@ -359,6 +359,9 @@ impl Writer {
             feed.apply(change, self.keep);
             feed.last()
         };
+        if outdates_hello {
+            Hello::forget(&self.room);
+        }
         self.written_at = Some(Instant::now());
         if told {
             self.totals_at = self.written_at;
