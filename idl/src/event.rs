@@ -2,6 +2,8 @@
 //!
 //! Times here are milliseconds since 1970 (`…_ms`): the page computes with them.
 
+use std::num::NonZeroU32;
+
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -91,6 +93,20 @@ pub struct DanmakuEvent {
     pub size: Size,
     /// When it was accepted.
     pub sent_at_ms: i64,
+    /// So many people said the same at the same moment, the sender with them; this one
+    /// event stands for all of theirs. Left out when it is 1.
+    #[serde(default = "one", skip_serializing_if = "is_one")]
+    #[schema(minimum = 1, default = 1)]
+    pub count: u64,
+}
+
+const fn one() -> u64 {
+    1
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands a reference over")]
+const fn is_one(count: &u64) -> bool {
+    *count == 1
 }
 
 /// What happened to the room.
@@ -169,11 +185,15 @@ pub struct RoomRules {
     pub mute_all: bool,
     /// Viewers who are not signed in may watch.
     pub guests: bool,
+    /// How many ordinary danmaku a second the live stream shows at most, 1 to 1,000; more is
+    /// sampled out of it, and kept. `null` is the site's default.
+    #[schema(value_type = Option<u32>, minimum = 1, maximum = 1_000)]
+    pub danmaku_per_s: Option<NonZeroU32>,
 }
 
 impl Default for RoomRules {
     fn default() -> Self {
-        Self { slow_mode_s: 0, mute_all: false, guests: true }
+        Self { slow_mode_s: 0, mute_all: false, guests: true, danmaku_per_s: None }
     }
 }
 
@@ -205,7 +225,8 @@ pub struct SuppressedEvent {
     pub accepted: u64,
     /// That went into the live stream.
     pub shown: u64,
-    /// That went into the live stream inside another one with the same text.
+    /// That went into the live stream as part of another one's `count`: the same text at
+    /// the same moment.
     pub folded: u64,
     /// That are in the history and the replay only.
     pub suppressed: u64,

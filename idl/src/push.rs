@@ -84,6 +84,8 @@ pub struct Published {
 pub enum Outcome {
     /// It is in the feed, now or since an earlier try.
     Appended,
+    /// It is in the feed as part of another danmaku's count: the same text at the same moment.
+    Folded,
     /// The room had no token for it.
     Suppressed,
     /// An answer of a newer peer.

@@ -59,6 +59,7 @@ impl RoomRow {
             slow_mode_s: u32::try_from(self.slow_mode_s).unwrap_or_default(),
             mute_all: self.mute_all != 0,
             guests: self.guests != 0,
+            danmaku_per_s: None,
         }
     }
 

@@ -34,6 +34,7 @@ pub(crate) fn publication(danmaku: &Danmaku, lane: Lane) -> Publication {
         color: danmaku.color,
         size: danmaku.size,
         sent_at_ms: danmaku.sent_at.0,
+        count: 1,
     };
     Publication {
         source: source(danmaku.id),

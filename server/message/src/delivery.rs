@@ -47,7 +47,7 @@ impl Deliveries {
     /// What push answered.
     pub(crate) fn note(&self, danmaku: DanmakuId, outcome: Outcome) {
         let delivery = match outcome {
-            Outcome::Appended => Delivery::Live,
+            Outcome::Appended | Outcome::Folded => Delivery::Live,
             Outcome::Suppressed => Delivery::Sampled,
             Outcome::Unknown => return,
         };

@@ -145,6 +145,7 @@ fn examples() -> Vec<Example> {
         color: Color::from_rgb(0xFF_D3_02),
         size: Size::Standard,
         sent_at_ms: 1_790_000_060_250,
+        count: 3,
     });
     let welcome = WelcomeEvent {
         server_time_ms: 1_790_000_060_000,

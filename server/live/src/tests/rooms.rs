@@ -108,7 +108,7 @@ async fn rules_have_bounds() {
     let room = world.create(1, "title").await.unwrap();
     assert_eq!(room.rules, RoomRules::default());
     for (slow_mode_s, fits) in [(120, true), (121, false), (0, true), (u32::MAX, false), (7, true)] {
-        let rules = RoomRules { slow_mode_s, mute_all: true, guests: false };
+        let rules = RoomRules { slow_mode_s, mute_all: true, guests: false, ..RoomRules::default() };
         let ask = SetRules { caller: world.member(1), room: room.id, rules: rules.clone() };
         let answer = rpc::answer(world.client.set_rules(soon(), ask).await);
         if fits {
