@@ -60,8 +60,8 @@ async fn an_announcement_says_all_there_is_to_show() {
         color: first.color,
         size: first.size,
         sent_at_ms: first.sent_at.0,
-        sent_at_ms: first.sent_at.0,
         count: 1,
+    };
     assert_eq!(event, expected);
 }
 
