@@ -3,7 +3,7 @@
 //! | module | what |
 //! |---|---|
 //! | [`clock`] | the time, real or a test's own |
-//! | [`config`] | defaults < file < environment, typed, unknown keys refused |
+//! | [`config`], [`dynamic`] | defaults < file < environment, typed, unknown keys refused; what applies without a restart |
 //! | [`data_dir`], [`descriptors`] | the data folder: its lock, its free space; open files |
 //! | [`db`], [`ids`], [`outbox`] | a service's own database, its ids, its outgoing facts |
 //! | [`objects`] | blobs by key |
@@ -18,6 +18,7 @@ pub mod config;
 pub mod data_dir;
 pub mod db;
 pub mod descriptors;
+pub mod dynamic;
 pub mod failure;
 pub mod health;
 pub mod http;
@@ -34,6 +35,7 @@ pub mod token;
 
 pub use clock::Clock;
 pub use db::Db;
+pub use dynamic::Dynamic;
 pub use failure::{Failure, Outcome};
 pub use ids::Ids;
 pub use lifecycle::Lifecycle;

@@ -10,7 +10,7 @@ use common::data_dir::DataDir;
 use common::health::Health;
 use common::http::admission::{Admission, Networks};
 use common::http::{edge, serve::serve};
-use common::{Clock, Lifecycle, descriptors, telemetry};
+use common::{Clock, Dynamic, Lifecycle, descriptors, telemetry};
 use gateway::{Clients, Gateway};
 use live::Live;
 use message::Message;
@@ -65,7 +65,8 @@ impl App {
         };
 
         let mut wires = Wires::default();
-        let push = Push::start(config.push, &platform, networks.clone())?;
+        let flow = Dynamic::fixed(config.push.flow_rate());
+        let push = Push::start(config.push, flow, &platform, networks.clone())?;
         let push_client = push.serve_in_process();
         let user = User::start(config.user, &platform, signer, wires.wire("user", "push", &push_client)).await?;
         let user_client = user.serve_in_process();

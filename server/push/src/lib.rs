@@ -24,8 +24,8 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 use axum::Router;
-use common::Platform;
 use common::http::admission::{Admission, Networks};
+use common::{Dynamic, Platform};
 use idl::push::{Push as _, PushClient};
 use serde::{Deserialize, Serialize};
 use tarpc::server::Channel as _;
@@ -40,10 +40,12 @@ use crate::rooms::Rooms;
 pub struct Settings {
     /// Where feeds are kept: `log:` is append-only files in the data folder.
     pub feeds: String,
-    /// Ordinary danmaku that a room's viewers see a second.
+    /// See [`FlowRate::rate_per_s`]; dynamic.
     pub rate_per_s: NonZeroU32,
-    /// Ordinary danmaku that they see at once.
+    /// See [`FlowRate::burst`]; dynamic.
     pub burst: NonZeroU32,
+    /// See [`FlowRate::egress_mbps`]; dynamic.
+    pub egress_mbps: u32,
     /// Events that come within this time leave in one write; 0 gathers nothing.
     pub tick_ms: u64,
     /// A room keeps at most so many events for those who come back…
@@ -68,7 +70,25 @@ pub struct Settings {
     pub max_streams_per_address: usize,
 }
 
+/// How much of the ordinary danmaku the streams show: what of the settings is dynamic.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FlowRate {
+    /// Ordinary danmaku that a room's viewers see a second, if the room sets nothing else.
+    pub rate_per_s: NonZeroU32,
+    /// Ordinary danmaku that they see at once.
+    pub burst: NonZeroU32,
+    /// What this process may send to all viewers, in megabits a second; 0 is unbounded. The
+    /// rates of rooms are lowered to fit.
+    pub egress_mbps: u32,
+}
+
 impl Settings {
+    /// The dynamic part.
+    #[must_use]
+    pub const fn flow_rate(&self) -> FlowRate {
+        FlowRate { rate_per_s: self.rate_per_s, burst: self.burst, egress_mbps: self.egress_mbps }
+    }
+
     fn retention(&self) -> Retention {
         Retention { events: self.keep_events, age_ms: i64::from(self.keep_ms), bytes: self.keep_bytes }
     }
@@ -86,11 +106,17 @@ pub struct Push {
 }
 
 impl Push {
-    /// Opens the feeds and begins keeping house. `networks` tells clients from proxies.
+    /// Opens the feeds and begins keeping house. `flow` is followed, whatever `settings` say
+    /// of it; `networks` tells clients from proxies.
     ///
     /// # Errors
     /// A setting makes no sense, or the data folder can't be used.
-    pub fn start(settings: Settings, platform: &Platform, networks: Networks) -> anyhow::Result<Self> {
+    pub fn start(
+        settings: Settings,
+        flow: Dynamic<FlowRate>,
+        platform: &Platform,
+        networks: Networks,
+    ) -> anyhow::Result<Self> {
         anyhow::ensure!(
             settings.feeds == "log:",
             "push.feeds is {:?}, but this build knows only \"log:\"",
@@ -101,7 +127,7 @@ impl Push {
         let folder = platform.data_dir.join("feeds");
         std::fs::create_dir_all(&folder).with_context(|| format!("making {}", folder.display()))?;
         let revocations = RevocationFeed::open(&folder, platform.clock.clone())?;
-        let rooms = Rooms::new(folder, settings.clone(), platform.clock.clone(), platform.lifecycle.clone());
+        let rooms = Rooms::new(folder, settings.clone(), flow, platform.clock.clone(), platform.lifecycle.clone());
         platform.lifecycle.spawn("push.keep_house", rooms.clone().keep_house());
         let admission = Admission::new(settings.max_streams_per_address, networks.exempt.clone());
         Ok(Self {

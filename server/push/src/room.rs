@@ -17,12 +17,12 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::Settings;
 use crate::draft::Draft;
 use crate::feed::{Change, Feed, Record, Retention};
 use crate::hello::Hello;
 use crate::limiter::Limiter;
 use crate::log::Log;
+use crate::{FlowRate, Settings};
 
 /// Calls that wait for a room's writer. Full: the caller is told to try again; facts in
 /// outboxes do, ordinary danmaku count as undelivered.
@@ -89,8 +89,7 @@ impl Room {
         self.connections.load(Ordering::Relaxed)
     }
 
-    /// Counts a connection in; dropping the guard counts it out.
-    /// `all` counts those of all rooms.
+    /// Counts a connection in, here and in `all`; dropping the guard counts it out.
     pub(crate) fn join(self: &Arc<Self>, all: &Arc<AtomicU64>) -> Viewing {
         self.connections.fetch_add(1, Ordering::Relaxed);
         all.fetch_add(1, Ordering::Relaxed);
@@ -179,10 +178,11 @@ impl Writer {
         feed: Feed,
         log: Log<Record>,
         settings: &Settings,
+        flow: FlowRate,
         clock: Clock,
     ) -> (Arc<Room>, Self) {
         let (sender, inbox) = mpsc::channel(INBOX);
-        let limiter = Limiter::new(settings.rate_per_s, settings.burst, feed.totals);
+        let limiter = Limiter::new(flow.rate_per_s, flow.burst, feed.totals);
         let totals_told = feed.totals;
         let room = Arc::new(Room {
             id,

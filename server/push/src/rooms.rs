@@ -8,14 +8,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::Context as _;
-use common::{Clock, Lifecycle};
+use common::{Clock, Dynamic, Lifecycle};
 use idl::{Code, Refusal, RoomId};
 use tokio::time::Instant;
 
-use crate::Settings;
 use crate::feed::{Feed, Record};
 use crate::log::Log;
 use crate::room::{Command, Room, Viewing, Writer};
+use crate::{FlowRate, Settings};
 
 /// A room without viewers is put away after so long without a publication.
 const IDLE: Duration = Duration::from_secs(120);
@@ -32,6 +32,7 @@ pub(crate) struct Rooms {
 struct Inner {
     folder: PathBuf,
     settings: Settings,
+    flow: Dynamic<FlowRate>,
     clock: Clock,
     lifecycle: Lifecycle,
     open: Mutex<HashMap<RoomId, Open>>,
@@ -49,10 +50,16 @@ struct Open {
 }
 
 impl Rooms {
-    pub(crate) fn new(folder: PathBuf, settings: Settings, clock: Clock, lifecycle: Lifecycle) -> Self {
+    pub(crate) fn new(
+        folder: PathBuf,
+        settings: Settings,
+        flow: Dynamic<FlowRate>,
+        clock: Clock,
+        lifecycle: Lifecycle,
+    ) -> Self {
         let (open, streams) = (Mutex::default(), Arc::default());
         let turns = std::array::from_fn(|_| tokio::sync::Mutex::default());
-        Self { inner: Arc::new(Inner { folder, settings, clock, lifecycle, open, turns, streams }) }
+        Self { inner: Arc::new(Inner { folder, settings, flow, clock, lifecycle, open, turns, streams }) }
     }
 
     /// Counts a viewer into a room. `None`: nobody has ever published to such a room.
@@ -143,7 +150,8 @@ impl Rooms {
         .await
         .context("the feed's reader thread ended early")??;
         let Some((feed, log)) = loaded else { return Ok(None) };
-        let (room, writer) = Writer::new(id, feed, log, &self.inner.settings, self.inner.clock.clone());
+        let flow = self.inner.flow.now();
+        let (room, writer) = Writer::new(id, feed, log, &self.inner.settings, flow, self.inner.clock.clone());
         let soft = self.inner.lifecycle.soft().clone();
         self.inner.lifecycle.spawn_one_of_many(writer.run(soft));
         self.open().insert(id, Open { room: Arc::clone(&room), used_at: Instant::now() });

@@ -12,7 +12,7 @@ use common::objects::Objects;
 use common::revocation::Revocations;
 use common::rpc::{answer, within};
 use common::token::Signer;
-use common::{Clock, Lifecycle, Platform};
+use common::{Clock, Dynamic, Lifecycle, Platform};
 use http::Request;
 use http_body_util::BodyExt as _;
 use idl::event::{EventType, Owner, RoomRules, RoomState};
@@ -50,6 +50,7 @@ pub(crate) fn settings() -> Settings {
         reconnect_spread_ms: 100,
         drain_ms: 50,
         max_streams: 100,
+        egress_mbps: 0,
         max_streams_per_address: 3,
     }
 }
@@ -75,7 +76,8 @@ impl Bench {
             space: FreeSpace::default(),
             verifier: signer.verifier(Revocations::default()),
         };
-        let push = Push::start(settings, &platform, Networks::default()).unwrap();
+        let flow = Dynamic::fixed(settings.flow_rate());
+        let push = Push::start(settings, flow, &platform, Networks::default()).unwrap();
         Self { push: push.serve_in_process(), router: push.router(), folder, platform, signer }
     }
 
