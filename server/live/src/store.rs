@@ -1,5 +1,7 @@
 //! The tables of rooms and broadcasts, in SQL. Who else is in a room: [`people`].
 
+use std::num::NonZeroU32;
+
 use common::db::{Tx, like_anywhere};
 use idl::event::{LiveSession, Owner, RoomRules, RoomState};
 use idl::live::{ListRooms, Room, RoomText, Session};
@@ -22,6 +24,7 @@ pub(crate) struct RoomRow {
     slow_mode_s: i64,
     mute_all: i64,
     guests: i64,
+    danmaku_per_s: Option<i64>,
     version: i64,
     pub(crate) cover_version: i64,
     session_id: Option<i64>,
@@ -33,8 +36,8 @@ pub(crate) struct RoomRow {
 macro_rules! room_columns {
     ($rest:literal) => {
         concat!(
-            "SELECT id, owner_id, owner_name, title, description, category, slow_mode_s, mute_all, guests, version, \
-             cover_version, session_id, opened_at_ms, viewers, created_at_ms FROM room ",
+            "SELECT id, owner_id, owner_name, title, description, category, slow_mode_s, mute_all, guests, danmaku_per_s, \
+             version, cover_version, session_id, opened_at_ms, viewers, created_at_ms FROM room ",
             $rest
         )
     };
@@ -59,7 +62,7 @@ impl RoomRow {
             slow_mode_s: u32::try_from(self.slow_mode_s).unwrap_or_default(),
             mute_all: self.mute_all != 0,
             guests: self.guests != 0,
-            danmaku_per_s: None,
+            danmaku_per_s: self.danmaku_per_s.and_then(|rate| NonZeroU32::new(u32::try_from(rate).ok()?)),
         }
     }
 
@@ -139,8 +142,8 @@ pub(crate) async fn insert_room(
     now: Timestamp,
 ) -> sqlx::Result<()> {
     const INSERT: &str = "INSERT INTO room (id, owner_id, owner_name, title, description, category, slow_mode_s, \
-         mute_all, guests, version, cover_version, live, viewers, created_at_ms) \
-         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 1, 0, 0, 0, ?)";
+         mute_all, guests, danmaku_per_s, version, cover_version, live, viewers, created_at_ms) \
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 1, 0, 0, 0, ?)";
     let rules = RoomRules::default();
     sqlx::query(INSERT)
         .bind(id.as_i64())
@@ -152,6 +155,7 @@ pub(crate) async fn insert_room(
         .bind(i64::from(rules.slow_mode_s))
         .bind(i64::from(rules.mute_all))
         .bind(i64::from(rules.guests))
+        .bind(rules.danmaku_per_s.map(|rate| i64::from(rate.get())))
         .bind(now.0)
         .execute(&mut **tx)
         .await?;
@@ -171,12 +175,13 @@ pub(crate) async fn update_text(tx: &mut Tx, id: RoomId, text: &RoomText) -> sql
 }
 
 pub(crate) async fn update_rules(tx: &mut Tx, id: RoomId, rules: &RoomRules) -> sqlx::Result<()> {
-    const UPDATE: &str =
-        "UPDATE room SET slow_mode_s = ?, mute_all = ?, guests = ?, version = version + 1 WHERE id = ?";
+    const UPDATE: &str = "UPDATE room SET slow_mode_s = ?, mute_all = ?, guests = ?, danmaku_per_s = ?, \
+         version = version + 1 WHERE id = ?";
     sqlx::query(UPDATE)
         .bind(i64::from(rules.slow_mode_s))
         .bind(i64::from(rules.mute_all))
         .bind(i64::from(rules.guests))
+        .bind(rules.danmaku_per_s.map(|rate| i64::from(rate.get())))
         .bind(id.as_i64())
         .execute(&mut **tx)
         .await?;

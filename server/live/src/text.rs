@@ -10,6 +10,8 @@ const MAX_CATEGORY_CHARS: usize = 20;
 const MAX_DESCRIPTION_CHARS: usize = 1_000;
 const MAX_SEARCH_CHARS: usize = 60;
 const MAX_SLOW_MODE_S: u32 = 120;
+/// Nobody reads a tenth of that.
+const MAX_DANMAKU_PER_S: u32 = 1_000;
 
 /// All three parts, checked and trimmed.
 pub(crate) fn room_text(text: &RoomText) -> Result<RoomText, Refusal> {
@@ -60,10 +62,13 @@ pub(crate) fn search(text: &str) -> Result<Option<String>, Refusal> {
     line("/search", text, MAX_SEARCH_CHARS).map(Some)
 }
 
-/// Rules with a slow mode of at most two minutes.
+/// Rules with a slow mode of at most two minutes, and no more danmaku than a stream may show.
 pub(crate) fn rules(rules: &RoomRules) -> Result<(), Refusal> {
     if rules.slow_mode_s > MAX_SLOW_MODE_S {
         return Err(Refusal::field("/slow_mode_s", format!("more than {MAX_SLOW_MODE_S} seconds")));
+    }
+    if rules.danmaku_per_s.is_some_and(|rate| rate.get() > MAX_DANMAKU_PER_S) {
+        return Err(Refusal::field("/danmaku_per_s", format!("more than {MAX_DANMAKU_PER_S} a second")));
     }
     Ok(())
 }
@@ -101,6 +106,9 @@ mod tests {
         assert!(limit(0).is_err() && limit(1).is_ok() && limit(100).is_ok() && limit(101).is_err());
         for (slow_mode_s, fits) in [(0, true), (120, true), (121, false), (u32::MAX, false)] {
             assert_eq!(rules(&RoomRules { slow_mode_s, ..RoomRules::default() }).is_ok(), fits);
+        }
+        for (rate, fits) in [(1, true), (1_000, true), (1_001, false), (u32::MAX, false)] {
+            assert_eq!(rules(&RoomRules { danmaku_per_s: rate.try_into().ok(), ..RoomRules::default() }).is_ok(), fits);
         }
     }
 

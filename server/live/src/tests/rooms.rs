@@ -107,16 +107,34 @@ async fn rules_have_bounds() {
     let world = World::start().await;
     let room = world.create(1, "title").await.unwrap();
     assert_eq!(room.rules, RoomRules::default());
-    for (slow_mode_s, fits) in [(120, true), (121, false), (0, true), (u32::MAX, false), (7, true)] {
-        let rules = RoomRules { slow_mode_s, mute_all: true, guests: false, ..RoomRules::default() };
+    let slow = |slow_mode_s| RoomRules { slow_mode_s, mute_all: true, guests: false, ..RoomRules::default() };
+    let rate = |rate: u32| RoomRules { danmaku_per_s: rate.try_into().ok(), ..RoomRules::default() };
+    let (too_slow, too_many) = (Some("/slow_mode_s"), Some("/danmaku_per_s"));
+    let cases = [
+        (slow(120), None),
+        (slow(121), too_slow),
+        (slow(0), None),
+        (slow(u32::MAX), too_slow),
+        (slow(7), None),
+        (rate(1), None),
+        (rate(1_001), too_many),
+        (rate(1_000), None),
+        (rate(u32::MAX), too_many),
+        (RoomRules::default(), None),
+    ];
+    let mut now = room.rules;
+    for (rules, wrong) in cases {
         let ask = SetRules { caller: world.member(1), room: room.id, rules: rules.clone() };
         let answer = rpc::answer(world.client.set_rules(soon(), ask).await);
-        if fits {
-            assert_eq!(answer.unwrap().rules, rules);
-            assert_eq!(world.standing(room.id, 5).await.unwrap().rules, rules, "known at once");
-        } else {
-            assert_eq!(refused(answer, Code::InvalidField).pointer.as_deref(), Some("/slow_mode_s"));
+        match wrong {
+            None => {
+                assert_eq!(answer.unwrap().rules, rules);
+                assert_eq!(world.standing(room.id, 5).await.unwrap().rules, rules, "known at once");
+                now = rules;
+            }
+            Some(wrong) => assert_eq!(refused(answer, Code::InvalidField).pointer.as_deref(), Some(wrong)),
         }
+        assert_eq!(world.room(room.id).await.unwrap().rules, now);
     }
 }
 
