@@ -110,6 +110,27 @@ async fn mute_all_leaves_the_floor_to_the_streamer() {
 }
 
 #[tokio::test]
+async fn a_room_sets_how_many_danmaku_its_stream_shows() {
+    let server = Setup::new().start().await;
+    let scene = Scene::open(&server).await;
+    let mut viewer = Watch::guest().open(&server, &scene.room).await;
+    assert_eq!(viewer.next("hello").await.json()["room"]["rules"]["danmaku_per_s"], Value::Null);
+    for rate in [json!(1), json!(1_000), json!(5), Value::Null, json!(7)] {
+        scene.rules(json!({"danmaku_per_s": rate})).await;
+        let told = viewer.next("room").await.json();
+        assert_eq!((&told["change"], &told["room"]["rules"]["danmaku_per_s"]), (&json!("rules"), &rate));
+    }
+    let before = server.get(&scene.path("")).await.expect(200);
+    for bad in [json!(0), json!(1_001), json!(-1), json!("x"), json!(1.5), json!("5"), json!([5]), json!({})] {
+        let refused = scene.owner.put(&scene.path("/rules"), &json!({"danmaku_per_s": bad, "guests": false})).await;
+        refused.refused(422, "invalid-field");
+        assert_eq!(refused.json()["errors"][0]["pointer"], "/danmaku_per_s", "{bad}");
+    }
+    assert_eq!(server.get(&scene.path("")).await.expect(200), before, "nothing changed");
+    assert_eq!(before["rules"]["danmaku_per_s"], 7);
+}
+
+#[tokio::test]
 async fn a_broadcast_is_opened_once_and_closed_for_good() {
     let server = Setup::new().start().await;
     let scene = Scene::open(&server).await;

@@ -151,6 +151,13 @@ fn every_stream_event_has_a_schema_and_an_example_of_it() {
     assert_eq!(names, ["id", "last_event_id", "max_events", "Last-Event-ID"]);
 }
 
+#[test]
+fn a_rooms_rate_has_its_bounds() {
+    let rate = &gateway::openapi()["components"]["schemas"]["RoomRules"]["properties"]["danmaku_per_s"];
+    assert_eq!(rate["type"], serde_json::json!(["integer", "null"]));
+    assert_eq!((&rate["minimum"], &rate["maximum"]), (&serde_json::json!(1), &serde_json::json!(1_000)));
+}
+
 #[tokio::test]
 async fn a_real_problem_is_what_the_schema_says() {
     let site = Site::start();

@@ -79,6 +79,11 @@ async fn wrong_values_are_pointed_at() {
     }
     let rules = site.ask(Method::PUT, "/api/v1/rooms/7/rules").bearer(21).json("[]").send().await;
     rules.problem(422, "invalid-field");
+    for rate in ["0", "-1", "1.5", "\"x\"", "4294967296", "true", "[50]"] {
+        let body = format!("{{\"danmaku_per_s\":{rate}}}");
+        let rules = site.ask(Method::PUT, "/api/v1/rooms/7/rules").bearer(21).json(&body).send().await;
+        assert_eq!(rules.problem(422, "invalid-field").json()["errors"][0]["pointer"], "/danmaku_per_s", "{rate}");
+    }
     let span = site.ask(Method::PUT, "/api/v1/rooms/7/mutes/22").bearer(21).json(r#"{"span":"later"}"#).send().await;
     assert_eq!(span.problem(422, "invalid-field").json()["errors"][0]["pointer"], "/span");
     assert!(site.behind.asked().is_empty());
