@@ -7,9 +7,10 @@ use idl::UserId;
 use idl::event::{EventType, RoomState, SuppressedEvent};
 use idl::push::{Lane, Outcome, Publication};
 
-use crate::feed::{Change, Event, Feed};
+use crate::feed::Feed;
 use crate::frame;
-use crate::limiter::Limiter;
+use crate::limiter::{Limiter, Verdict};
+use crate::record::{Change, Event};
 
 /// A write in the making.
 pub(crate) struct Draft {
@@ -29,11 +30,14 @@ pub(crate) enum Slot {
 }
 
 impl Slot {
-    pub(crate) fn resolve(self, passed: &[bool]) -> Outcome {
+    pub(crate) fn resolve(self, verdicts: &[Verdict]) -> Outcome {
         match self {
             Self::Known(outcome) => outcome,
-            Self::Ordinary(n) if passed.get(n) == Some(&true) => Outcome::Appended,
-            Self::Ordinary(_) => Outcome::Suppressed,
+            Self::Ordinary(n) => match verdicts.get(n) {
+                Some(Verdict::Shown { .. }) => Outcome::Appended,
+                Some(Verdict::Folded) => Outcome::Folded,
+                Some(Verdict::Suppressed) | None => Outcome::Suppressed,
+            },
         }
     }
 }
@@ -63,8 +67,9 @@ impl Draft {
         if let Some(state) = state {
             self.retain(state, feed);
         }
-        self.change.events.push(Event { source, event, data, at_ms, appended_ms: self.now_ms });
-        if lane == Lane::Guaranteed {
+        let ordinary = lane == Lane::Ordinary;
+        self.change.events.push(Event { source, event, data, at_ms, appended_ms: self.now_ms, ordinary });
+        if !ordinary {
             self.change.durable = true;
             return Slot::Known(Outcome::Appended);
         }
@@ -85,16 +90,8 @@ impl Draft {
         mut self,
         limiter: &mut Limiter,
         told: Option<SuppressedEvent>,
-    ) -> (Option<Change>, Vec<bool>) {
-        let senders: Vec<_> = self.ordinary.iter().map(|(_, sender)| *sender).collect();
-        let passed = limiter.admit(&senders, &mut rand::rng());
-        let held: HashSet<usize> =
-            self.ordinary.iter().zip(&passed).filter(|(_, pass)| !**pass).map(|((at, _), _)| *at).collect();
-        let mut at = 0;
-        self.change.events.retain(|_| {
-            at += 1;
-            !held.contains(&(at - 1))
-        });
+    ) -> (Option<Change>, Vec<Verdict>) {
+        let verdicts = self.admit(limiter);
         let totals = limiter.totals();
         if told.is_some_and(|told| told != totals) {
             self.change.events.push(Event {
@@ -103,11 +100,34 @@ impl Draft {
                 data: frame::json(&totals),
                 at_ms: self.now_ms,
                 appended_ms: self.now_ms,
+                ordinary: false,
             });
         }
         // What was only counted is written too: the totals survive a kill.
         let nothing = Change { totals: self.change.totals, ..Change::default() };
-        let change = (self.change != nothing || !senders.is_empty()).then_some(Change { totals, ..self.change });
-        (change, passed)
+        let change = (self.change != nothing || !verdicts.is_empty()).then_some(Change { totals, ..self.change });
+        (change, verdicts)
+    }
+
+    /// Takes what does not pass out of the change, and gives what stands for more a count.
+    fn admit(&mut self, limiter: &mut Limiter) -> Vec<Verdict> {
+        let senders: Vec<_> = self.ordinary.iter().map(|(_, sender)| *sender).collect();
+        let events = &mut self.change.events;
+        let text = |n: usize| frame::text(&events[self.ordinary[n].0].data);
+        let verdicts = limiter.admit(&senders, text, &mut rand::rng());
+        let mut held = HashSet::new();
+        for ((at, _), verdict) in self.ordinary.iter().zip(&verdicts) {
+            match verdict {
+                Verdict::Shown { count: 1 } => {}
+                Verdict::Shown { count } => frame::put_count(&mut events[*at].data, *count),
+                Verdict::Folded | Verdict::Suppressed => _ = held.insert(*at),
+            }
+        }
+        let mut at = 0;
+        events.retain(|_| {
+            at += 1;
+            !held.contains(&(at - 1))
+        });
+        verdicts
     }
 }

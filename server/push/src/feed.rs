@@ -10,84 +10,20 @@ use std::sync::Arc;
 use bytes::{Bytes, BytesMut};
 use idl::event::{EventType, RoomState, SuppressedEvent};
 use idl::message::Cursor;
-use serde::{Deserialize, Serialize};
 
 use crate::frame::{self, Position};
-
-/// How much a feed keeps.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Retention {
-    pub(crate) events: usize,
-    pub(crate) age_ms: i64,
-    pub(crate) bytes: usize,
-}
+use crate::record::{Change, Event, Head, Record, Retention};
 
 /// Marks of (number, time) that outlive their events, so that a gap can say since when.
 /// Full: every other one goes, so they get coarser with age.
 const MAX_MARKS: usize = 512;
 const EVENTS_PER_MARK: u64 = 64;
+/// More slices than this are copied into one: a vectored write of many small parts costs
+/// more than the copy.
+const MAX_PARTS: usize = 4;
 /// Sources that were deleted before they came. Full: they are forgotten, all at once;
 /// the history is right all the same.
 const MAX_DELETED_AHEAD: usize = 10_000;
-
-/// An event as the log keeps it.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Event {
-    /// Stable id of what happened.
-    pub(crate) source: String,
-    pub(crate) event: EventType,
-    /// One line of JSON; empty for an event that was deleted.
-    pub(crate) data: String,
-    /// When it happened.
-    pub(crate) at_ms: i64,
-    /// When it was appended.
-    pub(crate) appended_ms: i64,
-}
-
-/// What the log keeps of a feed. A file is a head and what came after it.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub(crate) enum Record {
-    Head(Head),
-    Change(Change),
-}
-
-/// Where a feed stood when its file was begun; the events that it kept follow as changes.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Head {
-    pub(crate) epoch: u64,
-    /// The number of the first event that follows.
-    pub(crate) first: u64,
-    pub(crate) totals: SuppressedEvent,
-    pub(crate) state: Option<RoomState>,
-    pub(crate) marks: Vec<(u64, i64)>,
-}
-
-/// What one write added: all of it or nothing.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Change {
-    pub(crate) events: Vec<Event>,
-    /// Sources to blank out.
-    pub(crate) tombstones: Vec<String>,
-    pub(crate) state: Option<RoomState>,
-    pub(crate) totals: SuppressedEvent,
-    /// It holds an event of the guaranteed lane.
-    #[serde(skip)]
-    pub(crate) durable: bool,
-}
-
-impl Change {
-    /// Whoever sent this forgets it once it is accepted: the state of the room, deletions,
-    /// and whatever else is not an ordinary danmaku.
-    pub(crate) fn must_survive_power_loss(&self) -> bool {
-        self.durable || self.outdates_hello()
-    }
-
-    /// A deleted line, or a room that has closed, must not be told to who comes after it.
-    pub(crate) fn outdates_hello(&self) -> bool {
-        self.state.is_some() || !self.tombstones.is_empty()
-    }
-}
 
 #[derive(Debug)]
 struct Entry {
@@ -101,6 +37,7 @@ struct Entry {
     source: Box<str>,
     at_ms: i64,
     appended_ms: i64,
+    ordinary: bool,
 }
 
 /// A room's events and state.
@@ -123,7 +60,8 @@ pub(crate) struct Feed {
 pub(crate) enum Read {
     /// Nothing new.
     Nothing,
-    /// These bytes, which end after event `last` and hold so many events.
+    /// These bytes, which end after event `last` and hold so many events: none, if nothing of
+    /// it was wanted.
     Frames { parts: Vec<Bytes>, last: u64, events: u64 },
     /// The next event is gone; the first that is left has this number.
     Missed { first: u64 },
@@ -166,6 +104,16 @@ impl Feed {
 
     pub(crate) const fn at(&self, seq: u64) -> Position {
         Position { epoch: self.epoch, seq }
+    }
+
+    /// How many events are kept.
+    pub(crate) fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// When the latest event that is kept was appended.
+    pub(crate) fn last_appended_ms(&self) -> Option<i64> {
+        self.entries.back().map(|entry| entry.appended_ms)
     }
 
     /// Bytes of the frames that are kept.
@@ -223,8 +171,9 @@ impl Feed {
             }
             let source: Box<str> = event.source.into();
             self.sources.insert(source.clone(), seq);
-            let Event { event, at_ms, appended_ms, .. } = event;
-            self.entries.push_back(Entry { chunk: chunk.clone(), start, end, data, event, source, at_ms, appended_ms });
+            let Event { event, at_ms, appended_ms, ordinary, .. } = event;
+            let chunk = chunk.clone();
+            self.entries.push_back(Entry { chunk, start, end, data, event, source, at_ms, appended_ms, ordinary });
         }
     }
 
@@ -273,18 +222,29 @@ impl Feed {
         }
     }
 
-    /// What comes after event `after`: at most `max_events`, and about `max_bytes`.
-    pub(crate) fn read(&self, after: u64, max_events: u64, max_bytes: usize) -> Read {
+    /// What comes after event `after`: at most `max_events`, and about `max_bytes`. What
+    /// `wants` does not want is passed over; it is told whether an event is ordinary danmaku.
+    pub(crate) fn read(
+        &self,
+        after: u64,
+        max_events: u64,
+        max_bytes: usize,
+        mut wants: impl FnMut(bool) -> bool,
+    ) -> Read {
         if after + 1 < self.first {
             return Read::Missed { first: self.first };
         }
         let skip = usize::try_from(after + 1 - self.first).unwrap_or(usize::MAX);
         let mut parts: Vec<Bytes> = Vec::new();
         let mut run: Option<(&Bytes, usize, usize)> = None;
-        let (mut last, mut bytes) = (after, 0);
+        let (mut last, mut events, mut bytes) = (after, 0, 0);
         for entry in self.entries.iter().skip(skip) {
-            if last - after >= max_events || bytes >= max_bytes {
+            if events >= max_events || bytes >= max_bytes {
                 break;
+            }
+            last += 1;
+            if !wants(entry.ordinary) {
+                continue;
             }
             run = Some(match run {
                 // Neighbours in one chunk leave as one slice of it.
@@ -297,10 +257,13 @@ impl Feed {
                 }
             });
             bytes += entry.end - entry.start;
-            last += 1;
+            events += 1;
         }
         parts.extend(run.map(|(chunk, start, end)| chunk.slice(start..end)));
-        if last == after { Read::Nothing } else { Read::Frames { parts, last, events: last - after } }
+        if parts.len() > MAX_PARTS {
+            parts = vec![parts.concat().into()];
+        }
+        if last == after { Read::Nothing } else { Read::Frames { parts, last, events } }
     }
 
     /// Where a client goes on that saw everything up to `seen`.
@@ -391,6 +354,7 @@ impl Entry {
             data: self.data().unwrap_or_default().to_owned(),
             at_ms: self.at_ms,
             appended_ms: self.appended_ms,
+            ordinary: self.ordinary,
         }
     }
 }

@@ -3,11 +3,12 @@
 //! An event's id line comes first and is written apart, so that later a stream of many
 //! rooms can put an id of its own before the same shared bytes.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
 
 use bytes::{Bytes, BytesMut};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// A place in a room's feed: just after the event with this number. Opaque to clients.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -75,6 +76,24 @@ pub(crate) fn json<T: Serialize>(payload: &T) -> String {
     serde_json::to_string(payload).unwrap_or_else(|_| "null".to_owned())
 }
 
+/// What a danmaku's payload says; `None` if it is not one.
+pub(crate) fn text(data: &str) -> Option<Cow<'_, str>> {
+    #[derive(Deserialize)]
+    struct Said<'d> {
+        #[serde(borrow)]
+        text: Cow<'d, str>,
+    }
+    serde_json::from_str::<Said<'_>>(data).ok().map(|said| said.text)
+}
+
+/// Lets a danmaku's payload, a JSON object that [`text`] could read, stand for so many.
+pub(crate) fn put_count(data: &mut String, count: u64) {
+    if data.pop() == Some('}') {
+        // What else is in it stays as its publisher wrote it, also what this build does not know.
+        data.push_str(&format!(",\"count\":{count}}}"));
+    }
+}
+
 fn line(out: &mut BytesMut, name: &str, value: &str) {
     out.extend_from_slice(name.as_bytes());
     out.extend_from_slice(value.as_bytes());
@@ -92,6 +111,15 @@ mod tests {
         for bad in ["", "-", "1-", "-1", "1", "+1-2", "1-2-3", "a-b", "1-99999999999999999999999"] {
             assert_eq!(bad.parse::<Position>(), Err(()), "{bad}");
         }
+    }
+
+    #[test]
+    fn a_count_is_added_to_what_is_there() {
+        let mut data = r#"{"id":"9007199254740991","text":"a \"b\"","new":{}}"#.to_owned();
+        assert_eq!(text(&data).as_deref(), Some("a \"b\""));
+        put_count(&mut data, 37);
+        assert_eq!(data, r#"{"id":"9007199254740991","text":"a \"b\"","new":{},"count":37}"#);
+        assert_eq!((text("{}"), text("7"), text("")), (None, None, None));
     }
 
     #[test]

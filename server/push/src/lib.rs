@@ -3,21 +3,27 @@
 //! Calls: nobody.
 //! Emits: `text/event-stream` to viewers.
 //!
-//! The way of a publication: [`rpc`] → [`room`] (gathers a [`draft`], asks the
-//! [`limiter`], writes the [`log`]) → [`feed`] (frames, encoded once) → [`stream`] (one per viewer, a cursor).
+//! The way of a publication: [`rpc`] → [`writer`] (gathers a [`draft`], asks the
+//! [`limiter`], writes the [`log`]) → [`room`] and its [`feed`] (frames, encoded once) →
+//! [`stream`] (one per viewer, a cursor).
 
+mod bucket;
 mod draft;
+mod egress;
 mod feed;
 mod frame;
 mod hello;
 mod limiter;
 mod log;
+mod record;
 mod revocation_feed;
 mod room;
 mod rooms;
 mod rpc;
 mod sse;
+mod statistics;
 mod stream;
+mod writer;
 
 use std::num::NonZeroU32;
 use std::sync::Arc;
@@ -30,7 +36,7 @@ use idl::push::{Push as _, PushClient};
 use serde::{Deserialize, Serialize};
 use tarpc::server::Channel as _;
 
-use crate::feed::Retention;
+use crate::record::Retention;
 use crate::revocation_feed::RevocationFeed;
 use crate::rooms::Rooms;
 
@@ -129,6 +135,8 @@ impl Push {
         let revocations = RevocationFeed::open(&folder, platform.clock.clone())?;
         let rooms = Rooms::new(folder, settings.clone(), flow, platform.clock.clone(), platform.lifecycle.clone());
         platform.lifecycle.spawn("push.keep_house", rooms.clone().keep_house());
+        let revoked = platform.verifier.revocations().clone();
+        platform.lifecycle.spawn("push.heed_revocations", rooms.clone().heed_revocations(revoked));
         let admission = Admission::new(settings.max_streams_per_address, networks.exempt.clone());
         Ok(Self {
             settings: Arc::new(settings),

@@ -1,51 +1,96 @@
 //! The flow limiter: what of a room's ordinary danmaku goes into the live stream.
 //!
-//! A token bucket (governor's GCRA): `rate` a second, `burst` at once. While there are
-//! tokens for all that waits, all of it passes. While tokens are short, those who pass are
-//! chosen uniformly among the waiting senders, one line each, so that a bot that posts two
-//! hundred lines has the chance of one. Guaranteed events never come here.
+//! A token bucket: `rate` a second, `burst` at once. While there are tokens for all that
+//! waits, all of it passes. While they are short,
+//!
+//! * those who pass are chosen uniformly among the waiting senders, one line each, so that
+//!   a bot that posts two hundred lines has the chance of one;
+//! * who was not shown within the last second comes before who was, and has the last
+//!   quarter of the burst for itself: a bot that has emptied the bucket for a minute has
+//!   left something for the person who speaks up now;
+//! * who says the same as somebody who passes is folded into that event's count, which
+//!   costs no token.
+//!
+//! The rest is sampled out. Guaranteed events never come here.
 
-use std::collections::HashSet;
+use std::borrow::Cow;
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::num::NonZeroU32;
+use std::time::Duration;
 
-use governor::clock::{Clock, DefaultClock};
-use governor::middleware::NoOpMiddleware;
-use governor::state::{InMemoryState, NotKeyed};
-use governor::{Quota, RateLimiter};
+use governor::clock::{Clock, DefaultClock, Reference as _};
 use idl::UserId;
 use idl::event::SuppressedEvent;
 use rand::Rng;
 use rand::seq::SliceRandom as _;
 
+use crate::bucket::{Bucket, Flow};
+
+/// Who was shown within this time comes after who was not.
+const RECENTLY: Duration = Duration::from_secs(1);
+/// This part of the burst is for those who were not shown recently.
+const RESERVED_PART: u32 = 4;
+
+/// What becomes of a waiting danmaku.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    /// It is shown, and stands for so many lines.
+    Shown { count: u64 },
+    /// It is shown as part of another one.
+    Folded,
+    /// It is not shown.
+    Suppressed,
+}
+
 /// One room's bucket and what it has decided so far.
 #[derive(Debug)]
 pub(crate) struct Limiter<C: Clock = DefaultClock> {
-    bucket: RateLimiter<NotKeyed, InMemoryState, C, NoOpMiddleware<C::Instant>>,
+    clock: C,
+    bucket: Bucket<C>,
     totals: SuppressedEvent,
+    recent: Recent<C>,
 }
 
-impl Limiter {
-    /// A full bucket.
-    pub(crate) fn new(rate: NonZeroU32, burst: NonZeroU32, totals: SuppressedEvent) -> Self {
-        Self::with_clock(rate, burst, totals, DefaultClock::default())
-    }
+/// Who was shown recently. Bounded by the tokens of [`RECENTLY`].
+#[derive(Debug)]
+struct Recent<C: Clock> {
+    in_order: VecDeque<(C::Instant, UserId)>,
+    latest: HashMap<UserId, C::Instant>,
 }
 
-impl<C: Clock> Limiter<C> {
-    fn with_clock(rate: NonZeroU32, burst: NonZeroU32, totals: SuppressedEvent, clock: C) -> Self {
-        let quota = Quota::per_second(rate).allow_burst(burst);
-        Self { bucket: RateLimiter::direct_with_clock(quota, clock), totals }
+impl<C: Clock + Clone> Limiter<C> {
+    /// A limiter whose bucket holds `tokens`.
+    pub(crate) fn new(flow: Flow, tokens: u32, totals: SuppressedEvent, clock: C) -> Self {
+        let recent = Recent { in_order: VecDeque::new(), latest: HashMap::new() };
+        Self { bucket: Bucket::new(flow, tokens, clock.clone()), clock, totals, recent }
     }
 
-    /// Decides on all that waits now: `true` passes. Counts every one of them.
-    pub(crate) fn admit(&mut self, waiting: &[Option<UserId>], rng: &mut impl Rng) -> Vec<bool> {
-        let passes = self.choose(waiting, rng);
-        let shown = passes.iter().filter(|pass| **pass).count() as u64;
-        let all = waiting.len() as u64;
-        self.totals.accepted += all;
-        self.totals.shown += shown;
-        self.totals.suppressed += all - shown;
-        passes
+    /// Other measures from now on.
+    pub(crate) fn change(&mut self, flow: Flow) {
+        if flow != self.bucket.flow() {
+            self.bucket.change(flow);
+        }
+    }
+
+    /// Decides on all that waits now, in order, and counts every one of it. `text` says what
+    /// the n-th of them says; it is only asked while tokens are short, and what has no text
+    /// is never folded.
+    pub(crate) fn admit<'t>(
+        &mut self,
+        waiting: &[Option<UserId>],
+        text: impl Fn(usize) -> Option<Cow<'t, str>>,
+        rng: &mut impl Rng,
+    ) -> Vec<Verdict> {
+        let verdicts = self.choose(waiting, text, rng);
+        self.totals.accepted += waiting.len() as u64;
+        for verdict in &verdicts {
+            match verdict {
+                Verdict::Shown { .. } => self.totals.shown += 1,
+                Verdict::Folded => self.totals.folded += 1,
+                Verdict::Suppressed => self.totals.suppressed += 1,
+            }
+        }
+        verdicts
     }
 
     /// What became of everything so far; `accepted = shown + folded + suppressed`.
@@ -64,97 +109,79 @@ impl<C: Clock> Limiter<C> {
         self.totals.suppressed += 1;
     }
 
-    fn choose(&self, waiting: &[Option<UserId>], rng: &mut impl Rng) -> Vec<bool> {
-        let Some(all) = u32::try_from(waiting.len()).ok().and_then(NonZeroU32::new) else {
-            return vec![false; waiting.len()];
-        };
-        if matches!(self.bucket.check_n(all), Ok(Ok(()))) {
-            return vec![true; waiting.len()];
+    fn choose<'t>(
+        &mut self,
+        waiting: &[Option<UserId>],
+        text: impl Fn(usize) -> Option<Cow<'t, str>>,
+        rng: &mut impl Rng,
+    ) -> Vec<Verdict> {
+        let now = self.clock.now();
+        self.recent.forget(now);
+        let mut verdicts = vec![Verdict::Suppressed; waiting.len()];
+        let Some(all) = u32::try_from(waiting.len()).ok().and_then(NonZeroU32::new) else { return verdicts };
+        let reserve = self.bucket.flow().burst.get() / RESERVED_PART;
+        if self.bucket.level() >= all.get().saturating_add(reserve) && self.bucket.take_all(all) {
+            verdicts.fill(Verdict::Shown { count: 1 });
+            waiting.iter().flatten().for_each(|sender| self.recent.note(*sender, now));
+            return verdicts;
         }
+        let mut shown: HashMap<_, usize> = HashMap::new();
+        for at in self.turns(waiting, rng) {
+            let text = text(at);
+            if let Some(text) = &text
+                && let Some(other) = shown.get(text)
+            {
+                verdicts[at] = Verdict::Folded;
+                if let Verdict::Shown { count } = &mut verdicts[*other] {
+                    *count += 1;
+                }
+                continue;
+            }
+            let may_draw = !self.recent.has(waiting[at]) || self.bucket.level() > reserve;
+            if may_draw && self.bucket.take() {
+                verdicts[at] = Verdict::Shown { count: 1 };
+                shown.extend(text.map(|text| (text, at)));
+                waiting[at].into_iter().for_each(|sender| self.recent.note(sender, now));
+            }
+        }
+        verdicts
+    }
+
+    /// One line of each sender, in the order in which they may draw.
+    fn turns(&self, waiting: &[Option<UserId>], rng: &mut impl Rng) -> Vec<usize> {
         let mut order: Vec<usize> = (0..waiting.len()).collect();
         order.shuffle(rng);
-        // One line per sender. The first in a shuffled order would favour who sent many:
-        // shuffle the senders again after each has put up one of its lines.
         let mut senders = HashSet::with_capacity(waiting.len());
-        order.retain(|&i| waiting[i].is_none_or(|sender| senders.insert(sender)));
+        order.retain(|&at| waiting[at].is_none_or(|sender| senders.insert(sender)));
+        // Who sent many stands early in the first order: the senders are shuffled again
+        // after each has put up one of its lines.
         order.shuffle(rng);
-        let mut passes = vec![false; waiting.len()];
-        for i in order {
-            if self.bucket.check().is_err() {
-                break;
+        order.sort_by_key(|&at| self.recent.has(waiting[at]));
+        order
+    }
+}
+
+impl<C: Clock> Recent<C> {
+    fn has(&self, sender: Option<UserId>) -> bool {
+        sender.is_some_and(|sender| self.latest.contains_key(&sender))
+    }
+
+    fn note(&mut self, sender: UserId, now: C::Instant) {
+        self.in_order.push_back((now, sender));
+        self.latest.insert(sender, now);
+    }
+
+    fn forget(&mut self, now: C::Instant) {
+        while let Some((at, sender)) = self.in_order.front().copied()
+            && now.duration_since(at) > RECENTLY.into()
+        {
+            self.in_order.pop_front();
+            if self.latest.get(&sender) == Some(&at) {
+                self.latest.remove(&sender);
             }
-            passes[i] = true;
         }
-        passes
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use governor::clock::FakeRelativeClock;
-    use proptest::prelude::*;
-    use rand::SeedableRng as _;
-    use rand::rngs::StdRng;
-    use std::time::Duration;
-
-    fn n(n: u32) -> NonZeroU32 {
-        NonZeroU32::new(n).unwrap()
-    }
-
-    proptest! {
-        /// In every window at most burst + rate·t passes, and nearly all that may pass does.
-        #[test]
-        fn a_window_never_exceeds_burst_and_rate(
-            seed: u64, rate in 5u32..200, burst in 1u32..200, ticks in prop::collection::vec((0usize..60, 1u64..80), 1..120)
-        ) {
-            let clock = FakeRelativeClock::default();
-            let mut limiter = Limiter::with_clock(n(rate), n(burst), SuppressedEvent::default(), clock.clone());
-            let mut rng = StdRng::seed_from_u64(seed);
-            let mut passed: Vec<(u64, usize)> = Vec::new();
-            let mut now_ms = 0;
-            for (waiting, pause_ms) in ticks {
-                clock.advance(Duration::from_millis(pause_ms));
-                now_ms += pause_ms;
-                let senders: Vec<_> = (0..waiting as u64).map(|i| Some(UserId(i + 1))).collect();
-                let passes = limiter.admit(&senders, &mut rng).into_iter().filter(|p| *p).count();
-                passed.push((now_ms, passes));
-            }
-            for (from, (start, _)) in passed.iter().enumerate() {
-                let mut sum = 0;
-                for (end, count) in &passed[from..] {
-                    sum += count;
-                    let allowed = f64::from(burst) + f64::from(rate) * (end - start) as f64 / 1000.0;
-                    prop_assert!(sum as f64 <= allowed + 1.0, "{sum} passed in {} ms, {allowed} allowed", end - start);
-                }
-            }
-            let totals = limiter.totals();
-            prop_assert_eq!(totals.accepted, totals.shown + totals.folded + totals.suppressed);
-        }
-
-        #[test]
-        fn under_pressure_nobody_passes_twice_in_a_tick(seed: u64, flood in 10usize..300) {
-            let mut limiter = Limiter::with_clock(n(5), n(20), SuppressedEvent::default(), FakeRelativeClock::default());
-            let mut waiting = vec![Some(UserId(1)); flood + 20];
-            waiting.extend((2..12).map(|i| Some(UserId(i))));
-            let passes = limiter.admit(&waiting, &mut StdRng::seed_from_u64(seed));
-            let bot = passes[..flood + 20].iter().filter(|p| **p).count();
-            prop_assert_eq!(bot, 1);
-            prop_assert_eq!(passes.iter().filter(|p| **p).count(), 11);
-        }
-    }
-
-    #[test]
-    fn senders_pass_equally_often_however_much_they_send() {
-        let mut rng = StdRng::seed_from_u64(3);
-        let mut bot = 0;
-        for _ in 0..2_000 {
-            let mut limiter = Limiter::with_clock(n(1), n(5), SuppressedEvent::default(), FakeRelativeClock::default());
-            let mut waiting = vec![Some(UserId(1)); 50];
-            waiting.extend((2..11).map(|i| Some(UserId(i))));
-            bot += usize::from(limiter.admit(&waiting, &mut rng)[..50].contains(&true));
-        }
-        // Ten senders, five tokens: one in two. Five standard deviations are 112.
-        assert!((888..=1112).contains(&bot), "the bot passed {bot} of 2,000 times");
-    }
-}
+mod tests;

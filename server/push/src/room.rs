@@ -1,42 +1,22 @@
-//! A room's one writer: takes publications from its inbox, lets the limiter decide,
-//! writes the log, appends to the feed and wakes the viewers, in this order.
-//!
-//! The first publication after a pause leaves at once; those that come within a tick of
-//! the last write are gathered into one write, one frame of bytes and one wake-up.
+//! What the viewers of a room share: its feed, and the bell that wakes them.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard};
-use std::time::Duration;
 
-use anyhow::Context as _;
-use common::Clock;
-use idl::event::{EventType, RoomState, SuppressedEvent};
+use idl::event::RoomState;
 use idl::push::{Outcome, Publication};
 use idl::{Code, Refusal, RoomId};
 use tokio::sync::{mpsc, oneshot, watch};
-use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::draft::Draft;
-use crate::feed::{Change, Feed, Record, Retention};
+use crate::feed::Feed;
 use crate::hello::Hello;
-use crate::limiter::Limiter;
-use crate::log::Log;
-use crate::{FlowRate, Settings};
+use crate::record::{Change, Retention};
+use crate::statistics::Statistics;
 
 /// Calls that wait for a room's writer. Full: the caller is told to try again; facts in
 /// outboxes do, ordinary danmaku count as undelivered.
 const INBOX: usize = 256;
-/// One write takes no more than so many publications; the rest is in the next.
-const MAX_GATHERED: usize = 4_000;
-/// Nor so many bytes: with what one more call may bring, a record stays below the log's limit.
-const MAX_GATHERED_BYTES: usize = 1 << 20;
-/// Running totals are announced at most this often.
-const TOTALS_EVERY: Duration = Duration::from_secs(1);
-/// A file is rewritten when it is larger than this and twice as large as what it keeps.
-const REWRITE_BYTES: u64 = 1 << 20;
-/// A stop waits this long for late publications before the file is put away.
-const QUIET_BEFORE_CLOSE: Duration = Duration::from_millis(300);
 
 /// What viewers of a room share.
 #[derive(Debug)]
@@ -44,13 +24,18 @@ pub(crate) struct Room {
     pub(crate) id: RoomId,
     feed: RwLock<Feed>,
     inbox: mpsc::Sender<Command>,
-    /// The number of the latest event; viewers wait on it.
-    last: watch::Sender<u64>,
+    /// Rings when there is anything new for the viewers: events, another number of viewers,
+    /// an ended log-in, the end. One bell for all, because waiting on each of them apart
+    /// would cost a viewer more than its events.
+    bell: watch::Sender<()>,
     /// Open connections, and what of them was announced.
     connections: AtomicU64,
-    announced: watch::Sender<u64>,
+    announced: AtomicU64,
+    /// What the process can afford; see [`crate::egress`].
+    most_per_s: AtomicU32,
     ended: CancellationToken,
     pub(crate) hello: Mutex<Option<Hello>>,
+    pub(crate) statistics: Statistics,
 }
 
 /// What a room's writer is asked.
@@ -69,24 +54,57 @@ pub(crate) enum Command {
 }
 
 impl Room {
+    /// A room, and what its writer takes commands from.
+    pub(crate) fn new(id: RoomId, feed: Feed) -> (Arc<Self>, mpsc::Receiver<Command>) {
+        let (sender, inbox) = mpsc::channel(INBOX);
+        let room = Self {
+            id,
+            feed: RwLock::new(feed),
+            inbox: sender,
+            bell: watch::Sender::new(()),
+            connections: AtomicU64::new(0),
+            announced: AtomicU64::new(0),
+            most_per_s: AtomicU32::new(u32::MAX),
+            ended: CancellationToken::new(),
+            hello: Mutex::new(None),
+            statistics: Statistics::default(),
+        };
+        (Arc::new(room), inbox)
+    }
+
     /// The feed, for reading; never held across an await.
     pub(crate) fn feed(&self) -> RwLockReadGuard<'_, Feed> {
         self.feed.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Wakes when there are new events.
-    pub(crate) fn news(&self) -> watch::Receiver<u64> {
-        self.last.subscribe()
+    /// Takes in what the writer has written, and wakes the viewers.
+    pub(crate) fn apply(&self, change: Change, keep: Retention) {
+        let outdates_hello = change.outdates_hello();
+        self.feed.write().unwrap_or_else(PoisonError::into_inner).apply(change, keep);
+        if outdates_hello {
+            Hello::forget(self);
+        }
+        self.ring();
     }
 
-    /// Wakes when the announced number of viewers changes.
-    pub(crate) fn viewers_announced(&self) -> watch::Receiver<u64> {
-        self.announced.subscribe()
+    /// Wakes every viewer, to look at everything again.
+    pub(crate) fn ring(&self) {
+        self.bell.send_replace(());
+    }
+
+    /// Hears the bell from now on.
+    pub(crate) fn bell(&self) -> watch::Receiver<()> {
+        self.bell.subscribe()
     }
 
     /// Open connections now.
     pub(crate) fn connections(&self) -> u64 {
         self.connections.load(Ordering::Relaxed)
+    }
+
+    /// Open connections as the viewers were told.
+    pub(crate) fn connections_announced(&self) -> u64 {
+        self.announced.load(Ordering::Relaxed)
     }
 
     /// Counts a connection in, here and in `all`; dropping the guard counts it out.
@@ -99,19 +117,32 @@ impl Room {
 
     /// Announces the number of viewers, if it changed by more than one in a hundred.
     pub(crate) fn announce_viewers(&self) {
-        let now = self.connections();
-        self.announced.send_if_modified(|announced| {
-            let changed = now.abs_diff(*announced) * 100 > *announced;
-            if changed {
-                *announced = now;
-            }
-            changed
-        });
+        let (now, announced) = (self.connections(), self.connections_announced());
+        if now.abs_diff(announced) * 100 > announced {
+            self.announced.store(now, Ordering::Relaxed);
+            self.ring();
+        }
     }
 
-    /// Returns when the writer has ended: there will be no more news.
-    pub(crate) async fn ended(&self) {
-        self.ended.cancelled().await;
+    /// Ordinary danmaku a second that the process can afford to show here.
+    pub(crate) fn most_per_s(&self) -> u32 {
+        self.most_per_s.load(Ordering::Relaxed)
+    }
+
+    /// Sets [`most_per_s`](Self::most_per_s).
+    pub(crate) fn afford(&self, most_per_s: u32) {
+        self.most_per_s.store(most_per_s, Ordering::Relaxed);
+    }
+
+    /// The writer has ended: there will be no more news.
+    pub(crate) fn has_ended(&self) -> bool {
+        self.ended.is_cancelled()
+    }
+
+    /// Says that the writer has ended.
+    pub(crate) fn end(&self) {
+        self.ended.cancel();
+        self.ring();
     }
 
     /// Ends the writer; returns when its file may be read again.
@@ -151,250 +182,5 @@ impl Drop for Viewing {
         self.room.connections.fetch_sub(1, Ordering::Relaxed);
         self.all.fetch_sub(1, Ordering::Relaxed);
         metrics::gauge!("goligoli_push_streams").decrement(1);
-    }
-}
-
-/// A room's writer: all that only one may touch.
-pub(crate) struct Writer {
-    room: Arc<Room>,
-    inbox: mpsc::Receiver<Command>,
-    /// `None` only while a blocking task has it, and for good if that task died.
-    log: Option<Log<Record>>,
-    limiter: Limiter,
-    keep: Retention,
-    tick: Duration,
-    clock: Clock,
-    written_at: Option<Instant>,
-    totals_at: Option<Instant>,
-    totals_told: SuppressedEvent,
-    /// The last write failed; said once.
-    failing: bool,
-}
-
-impl Writer {
-    /// A room over its feed and its open log.
-    pub(crate) fn new(
-        id: RoomId,
-        feed: Feed,
-        log: Log<Record>,
-        settings: &Settings,
-        flow: FlowRate,
-        clock: Clock,
-    ) -> (Arc<Room>, Self) {
-        let (sender, inbox) = mpsc::channel(INBOX);
-        let limiter = Limiter::new(flow.rate_per_s, flow.burst, feed.totals);
-        let totals_told = feed.totals;
-        let room = Arc::new(Room {
-            id,
-            last: watch::Sender::new(feed.last()),
-            feed: RwLock::new(feed),
-            inbox: sender,
-            connections: AtomicU64::new(0),
-            announced: watch::Sender::new(0),
-            ended: CancellationToken::new(),
-            hello: Mutex::new(None),
-        });
-        let writer = Self {
-            room: Arc::clone(&room),
-            inbox,
-            log: Some(log),
-            limiter,
-            keep: settings.retention(),
-            tick: Duration::from_millis(settings.tick_ms),
-            clock,
-            written_at: None,
-            totals_at: None,
-            totals_told,
-            failing: false,
-        };
-        (room, writer)
-    }
-
-    /// Runs until it is closed, or the process stops and nothing comes any more.
-    pub(crate) async fn run(mut self, soft: CancellationToken) {
-        // However it ends: who waits to read the file again must not wait for ever.
-        let _ended = self.room.ended.clone().drop_guard();
-        loop {
-            let totals_due = self.totals_due();
-            let first = tokio::select! {
-                command = self.inbox.recv() => command,
-                () = sleep_until(totals_due) => None,
-                () = soft.cancelled() => {
-                    match tokio::time::timeout(QUIET_BEFORE_CLOSE, self.inbox.recv()).await {
-                        Ok(command) => command,
-                        Err(_) => break,
-                    }
-                }
-            };
-            let Some((commands, close)) = self.gather(first).await else { break };
-            let outcome = self.write(commands).await;
-            self.note(outcome);
-            if close || self.log.is_none() {
-                break;
-            }
-            self.rewrite_if_large().await;
-        }
-        self.inbox.close();
-        if let Some(log) = self.log.take()
-            && let Ok(Err(error)) = tokio::task::spawn_blocking(move || log.close()).await
-        {
-            tracing::error!(room.id = %self.room.id, error = %format!("{error:#}"), "putting a feed away failed");
-        }
-    }
-
-    /// Says when writing begins to fail and when it works again, not each time.
-    fn note(&mut self, outcome: anyhow::Result<()>) {
-        let room = self.room.id;
-        let failed = outcome.is_err();
-        match outcome {
-            Err(error) if !self.failing => {
-                tracing::error!(room.id = %room, error = %format!("{error:#}"), "writing the feed of room {room} fails");
-            }
-            Ok(()) if self.failing => tracing::info!(room.id = %room, "the feed of room {room} is written again"),
-            _ => {}
-        }
-        self.failing = failed;
-    }
-
-    /// When the totals must be announced, if they changed since the last time.
-    fn totals_due(&self) -> Option<Instant> {
-        let changed = self.limiter.totals() != self.totals_told;
-        changed.then(|| self.totals_at.map_or_else(Instant::now, |at| at + TOTALS_EVERY))
-    }
-
-    /// What belongs into the next write; `None` when nobody can send any more.
-    async fn gather(&mut self, first: Option<Command>) -> Option<(Vec<Command>, bool)> {
-        let mut commands = Vec::new();
-        let (mut size, mut bytes) = (0, 0);
-        let mut close = false;
-        let until = self.written_at.map(|at| at + self.tick);
-        let mut take = |command: Command| {
-            match &command {
-                Command::Publish { publications, .. } => {
-                    size += publications.len();
-                    bytes += publications.iter().map(|publication| publication.data.len()).sum::<usize>();
-                }
-                Command::Retain { .. } => size += 1,
-                Command::Close => close = true,
-            }
-            commands.push(command);
-            size < MAX_GATHERED && bytes < MAX_GATHERED_BYTES
-        };
-        let mut more = first.is_none_or(&mut take);
-        while more && let Some(until) = until.filter(|until| *until > Instant::now()) {
-            more = match tokio::time::timeout_at(until, self.inbox.recv()).await {
-                Ok(Some(command)) => take(command),
-                Ok(None) | Err(_) => false,
-            };
-        }
-        while let Ok(command) = self.inbox.try_recv() {
-            if !take(command) {
-                break;
-            }
-        }
-        if commands.is_empty() && self.inbox.is_closed() { None } else { Some((commands, close)) }
-    }
-
-    async fn write(&mut self, commands: Vec<Command>) -> anyhow::Result<()> {
-        let before = self.limiter.totals();
-        let mut draft = Draft::new(self.clock.now().0);
-        let mut answers = Vec::new();
-        let mut retained = Vec::new();
-        for command in commands {
-            match command {
-                Command::Publish { publications, answer } => {
-                    answers.push((draft.add(publications, &self.room.feed(), &mut self.limiter), answer));
-                }
-                Command::Retain { state, answer } => {
-                    draft.retain(*state, &self.room.feed());
-                    retained.push(answer);
-                }
-                Command::Close => {}
-            }
-        }
-        let told = self.totals_may_be_told().then_some(self.totals_told);
-        let (change, passed) = draft.finish(&mut self.limiter, told);
-        let outcome = match change {
-            Some(change) => self.commit(change).await,
-            None => Ok(()),
-        };
-        if outcome.is_err() {
-            self.limiter.restore(before);
-            // The totals that are due are tried again in a second, not at once.
-            self.totals_at = Some(Instant::now());
-        }
-        let refused = outcome
-            .as_ref()
-            .err()
-            .map(|_| Refusal::new(Code::Unavailable, "the room's feed could not be written").retry_after_ms(1_000));
-        for (outcomes, answer) in answers {
-            let outcomes = outcomes.into_iter().map(|slot| slot.resolve(&passed)).collect();
-            _ = answer.send(refused.clone().map_or(Ok(outcomes), Err));
-        }
-        for answer in retained {
-            _ = answer.send(refused.clone().map_or(Ok(()), Err));
-        }
-        outcome
-    }
-
-    fn totals_may_be_told(&self) -> bool {
-        self.totals_at.is_none_or(|at| at.elapsed() >= TOTALS_EVERY)
-    }
-
-    async fn commit(&mut self, change: Change) -> anyhow::Result<()> {
-        let told = change.events.iter().any(|event| event.event == EventType::Suppressed);
-        let (durable, outdates_hello) = (change.must_survive_power_loss(), change.outdates_hello());
-        let mut log = self.log.take().context("the feed's log is lost")?;
-        let record = Record::Change(change.clone());
-        let (log, written) = tokio::task::spawn_blocking(move || {
-            let written = log.append(record, durable);
-            (log, written)
-        })
-        .await
-        .context("the feed's writer thread ended early")?;
-        self.log = Some(log);
-        written?;
-        let last = {
-            let mut feed = self.room.feed.write().unwrap_or_else(PoisonError::into_inner);
-            feed.apply(change, self.keep);
-            feed.last()
-        };
-        if outdates_hello {
-            Hello::forget(&self.room);
-        }
-        self.written_at = Some(Instant::now());
-        if told {
-            self.totals_at = self.written_at;
-            self.totals_told = self.limiter.totals();
-        }
-        self.room.last.send_replace(last);
-        Ok(())
-    }
-
-    /// Lets go of what the file no longer needs to keep. If that fails the old file goes on.
-    async fn rewrite_if_large(&mut self) {
-        let Some(log) = &self.log else { return };
-        let records = {
-            let feed = self.room.feed();
-            if log.len() < REWRITE_BYTES || log.len() < 2 * feed.bytes() as u64 {
-                return;
-            }
-            feed.records()
-        };
-        let path = log.path().to_owned();
-        match tokio::task::spawn_blocking(move || Log::rewrite(&path, records)).await {
-            Ok(Ok(new)) => self.log = Some(new),
-            Ok(Err(error)) => {
-                tracing::warn!(room.id = %self.room.id, error = %format!("{error:#}"), "a feed's file could not be rewritten");
-            }
-            Err(error) => tracing::error!(room.id = %self.room.id, %error, "rewriting a feed's file ended early"),
-        }
-    }
-}
-
-async fn sleep_until(at: Option<Instant>) {
-    match at {
-        Some(at) => tokio::time::sleep_until(at).await,
-        None => std::future::pending().await,
     }
 }

@@ -8,19 +8,28 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::Context as _;
+use common::revocation::Revocations;
 use common::{Clock, Dynamic, Lifecycle};
 use idl::{Code, Refusal, RoomId};
 use tokio::time::Instant;
 
-use crate::feed::{Feed, Record};
+use crate::egress::{self, Demand};
+use crate::feed::Feed;
 use crate::log::Log;
-use crate::room::{Command, Room, Viewing, Writer};
+use crate::record::Record;
+use crate::room::{Command, Room, Viewing};
+use crate::writer::{Writer, flow_of};
 use crate::{FlowRate, Settings};
 
 /// A room without viewers is put away after so long without a publication.
 const IDLE: Duration = Duration::from_secs(120);
 const SWEEP_EVERY: Duration = Duration::from_secs(10);
-const ANNOUNCE_VIEWERS_EVERY: Duration = Duration::from_secs(2);
+const LOOK_EVERY: Duration = Duration::from_secs(2);
+/// An ended log-in is noticed by its streams within so long; many that end together wake
+/// the viewers once.
+const RING_AFTER: Duration = Duration::from_secs(1);
+/// On the wire, while nothing was sent that could be measured.
+const TYPICAL_EVENT_BYTES: usize = 250;
 
 /// The rooms of this process. Clones share them.
 #[derive(Debug, Clone)]
@@ -150,7 +159,7 @@ impl Rooms {
         .await
         .context("the feed's reader thread ended early")??;
         let Some((feed, log)) = loaded else { return Ok(None) };
-        let flow = self.inner.flow.now();
+        let flow = self.inner.flow.clone();
         let (room, writer) = Writer::new(id, feed, log, &self.inner.settings, flow, self.inner.clock.clone());
         let soft = self.inner.lifecycle.soft().clone();
         self.inner.lifecycle.spawn_one_of_many(writer.run(soft));
@@ -165,19 +174,59 @@ impl Rooms {
         }
     }
 
-    /// Puts idle rooms away and announces viewer counts, until the process stops.
+    /// Puts idle rooms away, announces viewer counts and shares out what may be sent, until
+    /// the process stops; then wakes everybody.
     pub(crate) async fn keep_house(self) {
         let soft = self.inner.lifecycle.soft().clone();
         let mut swept_at = Instant::now();
-        while soft.run_until_cancelled(tokio::time::sleep(ANNOUNCE_VIEWERS_EVERY)).await.is_some() {
-            for open in self.open().values() {
-                open.room.announce_viewers();
-            }
+        let mut accepted_before = HashMap::new();
+        while soft.run_until_cancelled(tokio::time::sleep(LOOK_EVERY)).await.is_some() {
+            let rooms: Vec<_> = self.open().values().map(|open| Arc::clone(&open.room)).collect();
+            rooms.iter().for_each(|room| room.announce_viewers());
+            accepted_before = self.share_egress(&rooms, &accepted_before);
             if swept_at.elapsed() >= SWEEP_EVERY {
                 swept_at = Instant::now();
                 self.put_idle_away().await;
             }
         }
+        self.ring_all();
+    }
+
+    /// Wakes the streams when log-ins have ended, until the process stops.
+    pub(crate) async fn heed_revocations(self, revocations: Revocations) {
+        let soft = self.inner.lifecycle.soft().clone();
+        let mut changes = revocations.changes();
+        while let Some(Ok(())) = soft.run_until_cancelled(changes.changed()).await {
+            if soft.run_until_cancelled(tokio::time::sleep(RING_AFTER)).await.is_some() {
+                changes.mark_unchanged();
+                self.ring_all();
+            }
+        }
+    }
+
+    fn ring_all(&self) {
+        self.open().values().for_each(|open| open.room.ring());
+    }
+
+    /// Lets every room show what the process can afford. Returns what each has accepted.
+    fn share_egress(&self, rooms: &[Arc<Room>], before: &HashMap<RoomId, u64>) -> HashMap<RoomId, u64> {
+        let flow = self.inner.flow.now();
+        let mut accepted = HashMap::with_capacity(rooms.len());
+        let mut demand = |room: &Arc<Room>| {
+            let feed = room.feed();
+            accepted.insert(room.id, feed.totals.accepted);
+            let known = before.get(&room.id).copied().unwrap_or(feed.totals.accepted);
+            let new = feed.totals.accepted.saturating_sub(known);
+            let per_s = u32::try_from(new / LOOK_EVERY.as_secs()).unwrap_or(u32::MAX);
+            let rate = flow_of(&flow, &feed, u32::MAX).rate.get();
+            let bytes = feed.bytes().checked_div(feed.len()).unwrap_or(TYPICAL_EVENT_BYTES);
+            Demand { viewers: room.connections(), danmaku_per_s: per_s.min(rate), bytes: bytes as u64 }
+        };
+        let demands: Vec<_> = rooms.iter().map(&mut demand).collect();
+        for (room, most_per_s) in rooms.iter().zip(egress::share(flow.egress_mbps, &demands)) {
+            room.afford(most_per_s);
+        }
+        accepted
     }
 
     async fn put_idle_away(&self) {

@@ -24,6 +24,7 @@ use crate::frame;
 use crate::stream::{Arrival, Stream, guests_may_watch, jitter};
 
 const MAX_EVENTS: std::ops::RangeInclusive<u64> = 1..=100_000;
+const MAX_RATE_PER_S: u32 = 1_000;
 /// A room's file must have been read by then.
 const JOIN_DEADLINE: Duration = Duration::from_secs(2);
 /// A process that is full asks its viewers to come back within so long.
@@ -33,6 +34,7 @@ const FULL_RETRY_MS: u64 = 15_000;
 struct Parameters {
     last_event_id: Option<String>,
     max_events: Option<u64>,
+    rate: Option<u32>,
 }
 
 pub(crate) fn router(push: Push) -> Router {
@@ -58,6 +60,9 @@ async fn open(
     if parameters.max_events.is_some_and(|most| !MAX_EVENTS.contains(&most)) {
         return Err(malformed(format!("max_events is {} to {}", MAX_EVENTS.start(), MAX_EVENTS.end())));
     }
+    if parameters.rate.is_some_and(|rate| rate > MAX_RATE_PER_S) {
+        return Err(malformed(format!("rate is 0 to {MAX_RATE_PER_S}, in danmaku a second")));
+    }
     let identity = identify(&push, headers)?;
     let full = push.streams_open() >= push.settings.max_streams;
     let address = edge::client_address(&request, &push.networks.trusted_proxies);
@@ -82,15 +87,16 @@ async fn open(
         // An empty id is what a client sends that never got one.
         last_event_id: last_event_id.filter(|id| !id.is_empty()).map(|id| id.parse().ok()),
         max_events: parameters.max_events,
+        rate_per_s: parameters.rate,
         server_time_ms: push.platform.clock.now().0,
     };
     let soft = push.platform.lifecycle.soft().clone();
     let revocations = push.platform.verifier.revocations();
     let stream = Stream::begin(viewing, &arrival, &push.settings, revocations, soft).ok_or_else(no_such_room)?;
-    let hard = push.platform.lifecycle.hard().clone();
-    let body = futures::stream::unfold((stream, hard, place), |(mut stream, hard, place)| async move {
-        let bytes = hard.run_until_cancelled(stream.next()).await.flatten()?;
-        Some((Ok::<_, std::convert::Infallible>(bytes), (stream, hard, place)))
+    // The connection is cut at *hard*; the stream itself need not know.
+    let body = futures::stream::unfold((stream, place), |(mut stream, place)| async move {
+        let bytes = stream.next().await?;
+        Some((Ok::<_, std::convert::Infallible>(bytes), (stream, place)))
     });
     Ok(event_stream(Body::from_stream(body)))
 }

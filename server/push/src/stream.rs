@@ -5,15 +5,20 @@
 //! and skips ahead, told exactly how much it missed.
 
 use std::collections::VecDeque;
+use std::num::NonZeroU32;
+use std::pin::Pin;
 use std::time::Duration;
 
 use bytes::Bytes;
 use common::revocation::Revocations;
+use governor::clock::DefaultClock;
+use governor::state::{InMemoryState, NotKeyed};
+use governor::{Quota, RateLimiter};
 use idl::DeviceId;
 use idl::event::{ByeEvent, ByeReason, GapEvent, ViewersEvent, WelcomeEvent};
 use rand::RngExt as _;
 use tokio::sync::watch;
-use tokio::time::Instant;
+use tokio::time::{Instant, Sleep};
 use tokio_util::sync::CancellationToken;
 
 use crate::Settings;
@@ -38,6 +43,8 @@ pub(crate) struct Arrival {
     pub(crate) last_event_id: Option<Option<Position>>,
     /// End after so many events.
     pub(crate) max_events: Option<u64>,
+    /// No more ordinary danmaku a second than this.
+    pub(crate) rate_per_s: Option<u32>,
     pub(crate) server_time_ms: i64,
 }
 
@@ -52,17 +59,41 @@ pub(crate) struct Stream {
     /// Events that may still be handed out.
     left: u64,
     ended: bool,
-    news: watch::Receiver<u64>,
-    viewers: watch::Receiver<u64>,
-    revoked: watch::Receiver<()>,
+    /// What the viewer asked for, if it is less than all.
+    thinned: Option<Thinned>,
+    bell: watch::Receiver<()>,
+    /// The number of viewers that was told last.
+    connections_told: u64,
     revocations: Revocations,
     soft: CancellationToken,
     ends_at: Instant,
     end_reason: ByeReason,
     beat_at: Instant,
+    /// Ends at `ends_at` or `beat_at`, or earlier.
+    timer: Pin<Box<Sleep>>,
     heartbeat: Duration,
     spread_ms: u64,
     drain_ms: u64,
+}
+
+/// A viewer's own choice of less; it counts nowhere.
+enum Thinned {
+    Nothing,
+    To(Box<RateLimiter<NotKeyed, InMemoryState, DefaultClock>>),
+}
+
+impl Thinned {
+    fn to(rate_per_s: u32) -> Self {
+        let quota = NonZeroU32::new(rate_per_s).map(Quota::per_second);
+        quota.map_or(Self::Nothing, |quota| Self::To(Box::new(RateLimiter::direct(quota))))
+    }
+
+    fn wants_another(&self) -> bool {
+        match self {
+            Self::Nothing => false,
+            Self::To(limiter) => limiter.check().is_ok(),
+        }
+    }
 }
 
 impl Stream {
@@ -78,21 +109,24 @@ impl Stream {
         let hello = Hello::of(&room)?;
         let lease_ms = rand::rng().random_range(settings.lease_min_ms..=settings.lease_max_ms);
         let now = Instant::now();
+        let ends_at = now + Duration::from_millis(lease_ms);
+        let heartbeat = Duration::from_millis(settings.heartbeat_ms);
         let mut stream = Self {
             device: arrival.device.map(|(device, _)| device),
             seen: 0,
             ready: VecDeque::new(),
             left: arrival.max_events.unwrap_or(u64::MAX),
             ended: false,
-            news: room.news(),
-            viewers: room.viewers_announced(),
-            revoked: revocations.changes(),
+            thinned: arrival.rate_per_s.map(Thinned::to),
+            bell: room.bell(),
+            connections_told: room.connections_announced(),
             revocations: revocations.clone(),
             soft,
-            ends_at: now + Duration::from_millis(lease_ms),
+            ends_at,
             end_reason: ByeReason::Lease,
-            heartbeat: Duration::from_millis(settings.heartbeat_ms),
-            beat_at: now + Duration::from_millis(settings.heartbeat_ms),
+            beat_at: now + heartbeat,
+            timer: Box::pin(tokio::time::sleep_until(ends_at.min(now + heartbeat))),
+            heartbeat,
             spread_ms: settings.reconnect_spread_ms,
             drain_ms: settings.drain_ms,
             viewing,
@@ -127,55 +161,64 @@ impl Stream {
             if self.ended {
                 return None;
             }
-            self.heed_stop();
+            let now = Instant::now();
+            self.heed_stop(now);
+            let room = &self.viewing.room;
             if self.left == 0 {
                 self.bye(ByeReason::Complete);
-            } else if Instant::now() >= self.ends_at {
+            } else if now >= self.ends_at {
                 self.bye(self.end_reason);
             } else if self.is_revoked() {
                 self.bye(ByeReason::Revoked);
-            } else if self.device.is_none() && !guests_may_watch(&self.viewing.room) {
+            } else if self.device.is_none() && !guests_may_watch(room) {
                 self.bye(ByeReason::GuestsOut);
-            } else if !self.read() {
+            } else if self.read(now) {
+                // It is ready, or was passed over.
+            } else if self.viewing.room.has_ended() && self.end_reason != ByeReason::Draining {
+                // Its writer broke: whoever comes back makes a new one.
+                self.bye(ByeReason::Lease);
+            } else if !self.tell_viewers() && !self.beat(now) {
                 self.wait().await;
             }
         }
     }
 
     /// When the process stops, streams end spread over the drain, and sooner than the lease would.
-    fn heed_stop(&mut self) {
-        if self.soft.is_cancelled() && self.end_reason != ByeReason::Draining {
+    fn heed_stop(&mut self, now: Instant) {
+        if self.end_reason != ByeReason::Draining && self.soft.is_cancelled() {
             self.end_reason = ByeReason::Draining;
-            self.ends_at = self.ends_at.min(Instant::now() + Duration::from_millis(jitter(self.drain_ms)));
+            self.ends_at = self.ends_at.min(now + Duration::from_millis(jitter(self.drain_ms)));
+            self.timer.as_mut().reset(self.ends_at.min(self.beat_at));
         }
     }
 
     /// Takes the next batch from the feed, if there is one.
-    fn read(&mut self) -> bool {
-        let read = self.viewing.room.feed().read(self.seen, self.left, MAX_BATCH_BYTES);
-        match read {
-            Read::Nothing => false,
+    fn read(&mut self, now: Instant) -> bool {
+        let thinned = &self.thinned;
+        let wants = |ordinary: bool| !ordinary || thinned.as_ref().is_none_or(Thinned::wants_another);
+        match self.viewing.room.feed().read(self.seen, self.left, MAX_BATCH_BYTES, wants) {
+            Read::Nothing => return false,
             Read::Frames { parts, last, events } => {
-                metrics::counter!("goligoli_push_deliveries_total").increment(events);
                 self.ready.extend(parts);
                 self.seen = last;
                 self.left -= events;
-                self.beat_at = Instant::now() + self.heartbeat;
-                true
+                if events > 0 {
+                    self.viewing.room.statistics.delivered(events);
+                    self.beat_at = now + self.heartbeat;
+                }
+                return true;
             }
-            Read::Missed { .. } => {
-                self.skip_ahead();
-                true
-            }
+            Read::Missed { .. } => {}
         }
+        self.skip_ahead();
+        true
     }
 
     /// Too slow for the feed: tell how much is missed and go on where the room is now.
     fn skip_ahead(&mut self) {
         let Some(hello) = Hello::of(&self.viewing.room) else { return self.bye(ByeReason::Lease) };
         let at = hello.position.seq.max(self.seen);
-        metrics::counter!("goligoli_push_gaps_total").increment(1);
-        metrics::counter!("goligoli_push_missed_total").increment(at - self.seen);
+        self.viewing.room.statistics.skipped(at - self.seen);
         self.gap(Some(at - self.seen), Some(self.seen), at);
         self.hello(&hello, at);
     }
@@ -216,25 +259,37 @@ impl Stream {
         self.device.is_some_and(|device| self.revocations.is_revoked(device))
     }
 
-    /// Sleeps until there is something to do.
+    /// Tells how many viewers there are, if that was announced since.
+    fn tell_viewers(&mut self) -> bool {
+        let connections = self.viewing.room.connections_announced();
+        let is_new = connections != self.connections_told;
+        if is_new {
+            self.connections_told = connections;
+            self.say("viewers", &ViewersEvent { connections });
+        }
+        is_new
+    }
+
+    /// Tells the position, if nothing else did for a while.
+    fn beat(&mut self, now: Instant) -> bool {
+        let is_due = now >= self.beat_at;
+        if is_due {
+            let position = self.viewing.room.feed().at(self.seen);
+            self.ready.push_back(frame::id_only(position));
+            self.beat_at = now + self.heartbeat;
+        }
+        is_due
+    }
+
+    /// Sleeps until there may be something to do.
     async fn wait(&mut self) {
-        let draining = self.end_reason == ByeReason::Draining;
         tokio::select! {
             biased;
-            _ = self.revoked.changed(), if self.device.is_some() => {}
-            () = self.soft.cancelled(), if !draining => {}
-            // Its writer broke: whoever comes back makes a new one.
-            () = self.viewing.room.ended(), if !draining => self.bye(ByeReason::Lease),
-            _ = self.news.changed() => {}
-            _ = self.viewers.changed() => {
-                let connections = *self.viewers.borrow_and_update();
-                self.say("viewers", &ViewersEvent { connections });
-            }
-            () = tokio::time::sleep_until(self.ends_at) => {}
-            () = tokio::time::sleep_until(self.beat_at) => {
-                let position = self.viewing.room.feed().at(self.seen);
-                self.ready.push_back(frame::id_only(position));
-                self.beat_at = Instant::now() + self.heartbeat;
+            // An error says that the room is gone, and then it has ended.
+            _ = self.bell.changed() => {}
+            () = self.timer.as_mut() => {
+                // The beat may have moved since; it is not worth a reset each time.
+                self.timer.as_mut().reset(self.ends_at.min(self.beat_at));
             }
         }
     }

@@ -10,6 +10,7 @@ fn event(n: u64) -> Event {
         data: format!("{{\"n\":{n}}}"),
         at_ms: n.cast_signed(),
         appended_ms: n.cast_signed(),
+        ordinary: true,
     }
 }
 
@@ -37,9 +38,9 @@ fn events_of_one_change_leave_as_one_slice() {
     let mut feed = feed_with(0);
     feed.apply(change(1..=3), KEEP);
     feed.apply(change(4..=5), KEEP);
-    let Read::Frames { parts, last, events } = feed.read(0, u64::MAX, usize::MAX) else { panic!() };
+    let Read::Frames { parts, last, events } = feed.read(0, u64::MAX, usize::MAX, |_| true) else { panic!() };
     assert_eq!((parts.len(), last, events), (2, 5, 5));
-    assert_eq!(feed.read(5, u64::MAX, usize::MAX), Read::Nothing);
+    assert_eq!(feed.read(5, u64::MAX, usize::MAX, |_| true), Read::Nothing);
 }
 
 #[test]
@@ -51,7 +52,7 @@ fn an_expired_position_gives_the_exact_gap() {
     assert_eq!(feed.resume(feed.at(0)), Resume::Missed { n: Some(30), at: 30 });
     assert_eq!(feed.resume(feed.at(51)), Resume::Missed { n: None, at: 30 });
     assert_eq!(feed.resume(Position { epoch: 4, seq: 50 }), Resume::Missed { n: None, at: 30 });
-    assert_eq!(feed.read(29, u64::MAX, usize::MAX), Read::Missed { first: 31 });
+    assert_eq!(feed.read(29, u64::MAX, usize::MAX, |_| true), Read::Missed { first: 31 });
 }
 
 #[test]
@@ -59,7 +60,7 @@ fn a_deleted_event_keeps_its_number_and_never_comes_back() {
     let mut feed = feed_with(3);
     feed.apply(Change { tombstones: vec!["danmaku:2".into(), "danmaku:9".into()], ..Change::default() }, KEEP);
     for feed in [&feed, &Feed::from_records(feed.records(), KEEP)] {
-        let read = feed.read(0, u64::MAX, usize::MAX);
+        let read = feed.read(0, u64::MAX, usize::MAX, |_| true);
         assert_eq!(seqs(&read), [1, 2, 3]);
         assert!(!format!("{read:?}").contains("\\\"n\\\":2"), "{read:?}");
         assert_eq!(feed.latest_danmaku(50), ["{\"n\":1}", "{\"n\":3}"]);
@@ -93,7 +94,7 @@ proptest! {
         let start = n - kept + from.index(usize::try_from(kept + 1).unwrap()) as u64;
         for feed in [feed, reloaded] {
             let (mut at, mut seen) = (start, Vec::new());
-            while let read @ Read::Frames { .. } = feed.read(at, max, 64) {
+            while let read @ Read::Frames { .. } = feed.read(at, max, 64, |_| true) {
                 prop_assert!(seqs(&read).len() as u64 <= max);
                 seen.extend(seqs(&read));
                 at = *seen.last().unwrap();

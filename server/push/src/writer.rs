@@ -1,0 +1,290 @@
+//! A room's one writer: takes publications from its inbox, lets the limiter decide,
+//! writes the log, appends to the feed and wakes the viewers, in this order.
+//!
+//! The first publication after a pause leaves at once; those that come within a tick of
+//! the last write are gathered into one write, one frame of bytes and one wake-up.
+
+use std::num::NonZeroU32;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use common::{Clock, Dynamic};
+use governor::clock::DefaultClock;
+use idl::event::{EventType, SuppressedEvent};
+use idl::{Code, Refusal, RoomId};
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use crate::bucket::Flow;
+use crate::draft::Draft;
+use crate::feed::Feed;
+use crate::limiter::Limiter;
+use crate::log::Log;
+use crate::record::{Change, Record, Retention};
+use crate::room::{Command, Room};
+use crate::{FlowRate, Settings};
+
+/// One write takes no more than so many publications; the rest is in the next.
+const MAX_GATHERED: usize = 4_000;
+/// Nor so many bytes: with what one more call may bring, a record stays below the log's limit.
+const MAX_GATHERED_BYTES: usize = 1 << 20;
+/// Running totals are announced at most this often.
+const TOTALS_EVERY: Duration = Duration::from_secs(1);
+/// A file is rewritten when it is larger than this and twice as large as what it keeps.
+const REWRITE_BYTES: u64 = 1 << 20;
+/// A stop waits this long for late publications before the file is put away.
+const QUIET_BEFORE_CLOSE: Duration = Duration::from_millis(300);
+
+/// A room's writer: all that only one may touch.
+pub(crate) struct Writer {
+    room: Arc<Room>,
+    inbox: mpsc::Receiver<Command>,
+    /// `None` only while a blocking task has it, and for good if that task died.
+    log: Option<Log<Record>>,
+    flow: Dynamic<FlowRate>,
+    limiter: Limiter,
+    keep: Retention,
+    tick: Duration,
+    clock: Clock,
+    written_at: Option<Instant>,
+    totals_at: Option<Instant>,
+    totals_told: SuppressedEvent,
+    /// The last write failed; said once.
+    failing: bool,
+}
+
+impl Writer {
+    /// A room over its feed and its open log.
+    pub(crate) fn new(
+        id: RoomId,
+        feed: Feed,
+        log: Log<Record>,
+        settings: &Settings,
+        flow: Dynamic<FlowRate>,
+        clock: Clock,
+    ) -> (Arc<Room>, Self) {
+        let totals = feed.totals;
+        let first = flow_of(&flow.now(), &feed, u32::MAX);
+        // A restart in the middle of a rush must not make another burst.
+        let tokens = feed.last_appended_ms().map_or(u32::MAX, |at_ms| first.tokens_after_ms(clock.now().0 - at_ms));
+        let limiter = Limiter::new(first, tokens, totals, DefaultClock::default());
+        let (room, inbox) = Room::new(id, feed);
+        let writer = Self {
+            room: Arc::clone(&room),
+            inbox,
+            log: Some(log),
+            flow,
+            limiter,
+            keep: settings.retention(),
+            tick: Duration::from_millis(settings.tick_ms),
+            clock,
+            written_at: None,
+            totals_at: None,
+            totals_told: totals,
+            failing: false,
+        };
+        (room, writer)
+    }
+
+    /// Runs until it is closed, or the process stops and nothing comes any more.
+    pub(crate) async fn run(mut self, soft: CancellationToken) {
+        // However it ends: who waits to read the file again must not wait for ever.
+        let _end = End(Arc::clone(&self.room));
+        loop {
+            let totals_due = self.totals_due();
+            let first = tokio::select! {
+                command = self.inbox.recv() => command,
+                () = sleep_until(totals_due) => None,
+                () = soft.cancelled() => {
+                    match tokio::time::timeout(QUIET_BEFORE_CLOSE, self.inbox.recv()).await {
+                        Ok(command) => command,
+                        Err(_) => break,
+                    }
+                }
+            };
+            let Some((commands, close)) = self.gather(first).await else { break };
+            let outcome = self.write(commands).await;
+            self.note(outcome);
+            if close || self.log.is_none() {
+                break;
+            }
+            self.rewrite_if_large().await;
+        }
+        self.inbox.close();
+        if let Some(log) = self.log.take()
+            && let Ok(Err(error)) = tokio::task::spawn_blocking(move || log.close()).await
+        {
+            tracing::error!(room.id = %self.room.id, error = %format!("{error:#}"), "putting a feed away failed");
+        }
+    }
+
+    /// Says when writing begins to fail and when it works again, not each time.
+    fn note(&mut self, outcome: anyhow::Result<()>) {
+        let room = self.room.id;
+        let failed = outcome.is_err();
+        match outcome {
+            Err(error) if !self.failing => {
+                tracing::error!(room.id = %room, error = %format!("{error:#}"), "writing the feed of room {room} fails");
+            }
+            Ok(()) if self.failing => tracing::info!(room.id = %room, "the feed of room {room} is written again"),
+            _ => {}
+        }
+        self.failing = failed;
+    }
+
+    /// When the totals must be announced, if they changed since the last time.
+    fn totals_due(&self) -> Option<Instant> {
+        let changed = self.limiter.totals() != self.totals_told;
+        changed.then(|| self.totals_at.map_or_else(Instant::now, |at| at + TOTALS_EVERY))
+    }
+
+    /// What belongs into the next write; `None` when nobody can send any more.
+    async fn gather(&mut self, first: Option<Command>) -> Option<(Vec<Command>, bool)> {
+        let mut commands = Vec::new();
+        let (mut size, mut bytes) = (0, 0);
+        let mut close = false;
+        let until = self.written_at.map(|at| at + self.tick);
+        let mut take = |command: Command| {
+            match &command {
+                Command::Publish { publications, .. } => {
+                    size += publications.len();
+                    bytes += publications.iter().map(|publication| publication.data.len()).sum::<usize>();
+                }
+                Command::Retain { .. } => size += 1,
+                Command::Close => close = true,
+            }
+            commands.push(command);
+            size < MAX_GATHERED && bytes < MAX_GATHERED_BYTES
+        };
+        let mut more = first.is_none_or(&mut take);
+        while more && let Some(until) = until.filter(|until| *until > Instant::now()) {
+            more = match tokio::time::timeout_at(until, self.inbox.recv()).await {
+                Ok(Some(command)) => take(command),
+                Ok(None) | Err(_) => false,
+            };
+        }
+        while let Ok(command) = self.inbox.try_recv() {
+            if !take(command) {
+                break;
+            }
+        }
+        if commands.is_empty() && self.inbox.is_closed() { None } else { Some((commands, close)) }
+    }
+
+    async fn write(&mut self, commands: Vec<Command>) -> anyhow::Result<()> {
+        self.limiter.change(flow_of(&self.flow.now(), &self.room.feed(), self.room.most_per_s()));
+        let before = self.limiter.totals();
+        let mut draft = Draft::new(self.clock.now().0);
+        let mut answers = Vec::new();
+        let mut retained = Vec::new();
+        for command in commands {
+            match command {
+                Command::Publish { publications, answer } => {
+                    answers.push((draft.add(publications, &self.room.feed(), &mut self.limiter), answer));
+                }
+                Command::Retain { state, answer } => {
+                    draft.retain(*state, &self.room.feed());
+                    retained.push(answer);
+                }
+                Command::Close => {}
+            }
+        }
+        let told = self.totals_may_be_told().then_some(self.totals_told);
+        let (change, verdicts) = draft.finish(&mut self.limiter, told);
+        let outcome = match change {
+            Some(change) => self.commit(change).await,
+            None => Ok(()),
+        };
+        if outcome.is_err() {
+            self.limiter.restore(before);
+            // The totals that are due are tried again in a second, not at once.
+            self.totals_at = Some(Instant::now());
+        }
+        let refused = outcome
+            .as_ref()
+            .err()
+            .map(|_| Refusal::new(Code::Unavailable, "the room's feed could not be written").retry_after_ms(1_000));
+        for (outcomes, answer) in answers {
+            let outcomes = outcomes.into_iter().map(|slot| slot.resolve(&verdicts)).collect();
+            _ = answer.send(refused.clone().map_or(Ok(outcomes), Err));
+        }
+        for answer in retained {
+            _ = answer.send(refused.clone().map_or(Ok(()), Err));
+        }
+        outcome
+    }
+
+    fn totals_may_be_told(&self) -> bool {
+        self.totals_at.is_none_or(|at| at.elapsed() >= TOTALS_EVERY)
+    }
+
+    async fn commit(&mut self, change: Change) -> anyhow::Result<()> {
+        let told = change.events.iter().any(|event| event.event == EventType::Suppressed);
+        let durable = change.must_survive_power_loss();
+        let mut log = self.log.take().context("the feed's log is lost")?;
+        let record = Record::Change(change.clone());
+        let (log, written) = tokio::task::spawn_blocking(move || {
+            let written = log.append(record, durable);
+            (log, written)
+        })
+        .await
+        .context("the feed's writer thread ended early")?;
+        self.log = Some(log);
+        written?;
+        self.room.apply(change, self.keep);
+        self.written_at = Some(Instant::now());
+        if told {
+            self.totals_at = self.written_at;
+            self.totals_told = self.limiter.totals();
+        }
+        Ok(())
+    }
+
+    /// Lets go of what the file no longer needs to keep. If that fails the old file goes on.
+    async fn rewrite_if_large(&mut self) {
+        let Some(log) = &self.log else { return };
+        let records = {
+            let feed = self.room.feed();
+            if log.len() < REWRITE_BYTES || log.len() < 2 * feed.bytes() as u64 {
+                return;
+            }
+            feed.records()
+        };
+        let path = log.path().to_owned();
+        match tokio::task::spawn_blocking(move || Log::rewrite(&path, records)).await {
+            Ok(Ok(new)) => self.log = Some(new),
+            Ok(Err(error)) => {
+                tracing::warn!(room.id = %self.room.id, error = %format!("{error:#}"), "a feed's file could not be rewritten");
+            }
+            Err(error) => tracing::error!(room.id = %self.room.id, %error, "rewriting a feed's file ended early"),
+        }
+    }
+}
+
+async fn sleep_until(at: Option<Instant>) {
+    match at {
+        Some(at) => tokio::time::sleep_until(at).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Ends the room when its writer ends, however it does: who waits to read the file again
+/// must not wait for ever.
+struct End(Arc<Room>);
+
+impl Drop for End {
+    fn drop(&mut self) {
+        self.0.end();
+    }
+}
+
+/// What a room's limiter lets through: what the room has set, or the site, and no more than
+/// the process can afford.
+pub(crate) fn flow_of(site: &FlowRate, feed: &Feed, most_per_s: u32) -> Flow {
+    let site = Flow { rate: site.rate_per_s, burst: site.burst };
+    let own = feed.state.as_ref().and_then(|state| state.rules.danmaku_per_s);
+    let rate = own.unwrap_or(site.rate).min(NonZeroU32::new(most_per_s).unwrap_or(NonZeroU32::MIN));
+    site.at_rate(rate)
+}
