@@ -16,6 +16,7 @@ mod follower;
 mod scene;
 mod server;
 pub mod sse;
+pub mod swarm;
 mod viewer;
 mod wait;
 
