@@ -1,6 +1,7 @@
 //! Serves a router on a listener, with a bound on everything that a client could hold.
 
 use std::future::poll_fn;
+use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,7 +14,7 @@ use hyper::body::{Body as _, Incoming};
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::Semaphore;
 use tower::Service as _;
 
@@ -33,8 +34,28 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 const LINGER: Duration = Duration::from_secs(2);
 const LINGER_BYTES: u64 = 16 << 20;
 
-/// A client that takes nothing for so long, with its socket full, is gone.
-const STALL: Duration = Duration::from_secs(5);
+/// A client that takes nothing for so long, with its socket full, is gone: within five
+/// seconds, with what a busy machine adds.
+const STALL: Duration = Duration::from_millis(4_500);
+/// Connections that wait to be accepted, if the system allows so many: thousands of viewers
+/// come back in the same moment.
+const BACKLOG: u32 = 8_192;
+
+/// Listens. What the kernel buffers for one client that does not read is bounded by
+/// `send_buffer_bytes`; 0 leaves it to the system, which may take megabytes.
+///
+/// # Errors
+/// The address is taken, or not ours.
+pub fn listen(address: SocketAddr, send_buffer_bytes: u32) -> io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    socket.set_reuseaddr(true)?;
+    if send_buffer_bytes > 0 {
+        // Accepted connections inherit it.
+        socket.set_send_buffer_size(send_buffer_bytes)?;
+    }
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
+}
 
 /// Serves until the process stops: no new connections from *soft* on, requests under way
 /// are finished, and what is left is cut at *hard*. At most `max_connections` are open, and

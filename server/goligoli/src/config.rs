@@ -49,6 +49,8 @@ pub struct Http {
     pub max_connections: usize,
     /// Connections that one address (or IPv6 /64) may have; more are closed at once.
     pub max_connections_per_address: usize,
+    /// What the kernel buffers for one client; 0 is the system's choice.
+    pub send_buffer_bytes: u32,
     /// A stop waits so long for requests and streams before it cuts them.
     pub stop_grace_ms: u64,
 }

@@ -44,13 +44,11 @@ impl App {
     /// A setting makes no sense, the data folder is in use or can't be used, or a
     /// listener's port is taken.
     pub async fn start(config: Config, clock: Clock) -> anyhow::Result<Self> {
-        let http = TcpListener::bind(config.http.listen)
-            .await
+        let http = listen(config.http.listen, config.http.send_buffer_bytes)
             .with_context(|| format!("listening on http.listen = {}", config.http.listen))?;
         let ops = match config.ops.enabled {
             true => Some(
-                TcpListener::bind(config.ops.listen)
-                    .await
+                listen(config.ops.listen, config.http.send_buffer_bytes)
                     .with_context(|| format!("listening on ops.listen = {}", config.ops.listen))?,
             ),
             false => None,

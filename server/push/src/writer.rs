@@ -1,8 +1,9 @@
 //! A room's one writer: takes publications from its inbox, lets the limiter decide,
 //! writes the log, appends to the feed and wakes the viewers, in this order.
 //!
-//! The first publication after a pause leaves at once; those that come within a tick of
-//! the last write are gathered into one write, one frame of bytes and one wake-up.
+//! The first publication after a pause leaves at once, and a fact of the guaranteed lane
+//! always does; ordinary danmaku that come within a tick of the last write are gathered into
+//! one write, one frame of bytes and one wake-up.
 
 use std::num::NonZeroU32;
 use std::sync::Arc;
@@ -12,6 +13,7 @@ use anyhow::Context as _;
 use common::{Clock, Dynamic};
 use governor::clock::DefaultClock;
 use idl::event::{EventType, SuppressedEvent};
+use idl::push::Lane;
 use idl::{Code, Refusal, RoomId};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
@@ -144,31 +146,36 @@ impl Writer {
     async fn gather(&mut self, first: Option<Command>) -> Option<(Vec<Command>, bool)> {
         let mut commands = Vec::new();
         let (mut size, mut bytes) = (0, 0);
-        let mut close = false;
+        let (mut close, mut at_once) = (false, false);
         let until = self.written_at.map(|at| at + self.tick);
+        // `None` when it is full, else whether it leaves without waiting for the tick.
         let mut take = |command: Command| {
             match &command {
                 Command::Publish { publications, .. } => {
                     size += publications.len();
                     bytes += publications.iter().map(|publication| publication.data.len()).sum::<usize>();
+                    // A fact does not wait for ordinary danmaku to gather.
+                    at_once |= publications.iter().any(|publication| publication.lane == Lane::Guaranteed);
                 }
                 Command::Retain { .. } => size += 1,
                 Command::Close => close = true,
             }
             commands.push(command);
-            size < MAX_GATHERED && bytes < MAX_GATHERED_BYTES
+            if size < MAX_GATHERED && bytes < MAX_GATHERED_BYTES { Some(at_once) } else { None }
         };
-        let mut more = first.is_none_or(&mut take);
-        while more && let Some(until) = until.filter(|until| *until > Instant::now()) {
+        let mut more = first.map_or(Some(false), &mut take);
+        while more == Some(false)
+            && let Some(until) = until.filter(|until| *until > Instant::now())
+        {
             more = match tokio::time::timeout_at(until, self.inbox.recv()).await {
                 Ok(Some(command)) => take(command),
-                Ok(None) | Err(_) => false,
+                Ok(None) | Err(_) => break,
             };
         }
-        while let Ok(command) = self.inbox.try_recv() {
-            if !take(command) {
-                break;
-            }
+        while more.is_some()
+            && let Ok(command) = self.inbox.try_recv()
+        {
+            more = take(command);
         }
         if commands.is_empty() && self.inbox.is_closed() { None } else { Some((commands, close)) }
     }

@@ -18,7 +18,7 @@ use http_body_util::BodyExt as _;
 use idl::event::{EventType, Owner, RoomRules, RoomState};
 use idl::push::{Lane, Outcome, Publication, Publish, PushClient, Retain};
 use idl::{Refusal, RoomId, Timestamp, UserId};
-use push::{Push, Settings};
+use push::{FlowRate, Push, Settings};
 use serde_json::Value;
 use tower::ServiceExt as _;
 
@@ -58,12 +58,18 @@ pub(crate) fn settings() -> Settings {
 impl Bench {
     /// A service with a room.
     pub(crate) async fn start(settings: Settings) -> Self {
-        let bench = Self::on(tempfile::tempdir().unwrap(), settings);
+        let flow = Dynamic::fixed(settings.flow_rate());
+        Self::following(settings, flow).await
+    }
+
+    /// A service with a room, that follows this flow rate.
+    pub(crate) async fn following(settings: Settings, flow: Dynamic<FlowRate>) -> Self {
+        let bench = Self::on(tempfile::tempdir().unwrap(), settings, flow);
         bench.retain(1, RoomRules::default()).await;
         bench
     }
 
-    pub(crate) fn on(folder: tempfile::TempDir, settings: Settings) -> Self {
+    fn on(folder: tempfile::TempDir, settings: Settings, flow: Dynamic<FlowRate>) -> Self {
         let clock = Clock::manual(Timestamp(1_700_000_000_000));
         let signer = Arc::new(Signer::load_or_create(folder.path(), clock.clone()).unwrap());
         let platform = Platform {
@@ -76,7 +82,6 @@ impl Bench {
             space: FreeSpace::default(),
             verifier: signer.verifier(Revocations::default()),
         };
-        let flow = Dynamic::fixed(settings.flow_rate());
         let push = Push::start(settings, flow, &platform, Networks::default()).unwrap();
         Self { push: push.serve_in_process(), router: push.router(), folder, platform, signer }
     }
@@ -91,7 +96,8 @@ impl Bench {
             .arg(copy.path())
             .status();
         assert!(copied.unwrap().success());
-        Self::on(copy, settings)
+        let flow = Dynamic::fixed(settings.flow_rate());
+        Self::on(copy, settings, flow)
     }
 
     pub(crate) async fn retain(&self, version: u64, rules: RoomRules) {

@@ -5,4 +5,5 @@
 mod bench;
 mod delivery;
 mod ends;
+mod rates;
 mod resume;
