@@ -1,4 +1,4 @@
-//! Finds the `goligoli` binary that cargo built beside this test.
+//! Finds the `goligoli` binary that cargo built beside this test or benchmark.
 
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
@@ -21,8 +21,9 @@ fn find() -> Result<PathBuf, String> {
         return Ok(chosen.into());
     }
     let this = std::env::current_exe().map_err(|error| error.to_string())?;
-    // target/debug/deps/it-… → target/debug/goligoli
-    let folder = this.parent().and_then(Path::parent).ok_or("a test lies two folders deep")?;
+    // target/debug/deps/it-… → target/debug/goligoli, and target/release/bench-… → its neighbour.
+    let folder = this.parent().ok_or("a binary lies in a folder")?;
+    let folder = if folder.ends_with("deps") { folder.parent().ok_or("deps lies in a folder")? } else { folder };
     let binary = folder.join("goligoli");
     let built = changed_at(&binary).ok_or_else(|| format!("there is no {}", binary.display()))?;
     match sources(&binary).into_iter().find(|source| changed_at(source).is_some_and(|at| at > built)) {

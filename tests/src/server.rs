@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::sync::atomic::{AtomicU16, Ordering};
 
@@ -18,6 +18,8 @@ use crate::{Answer, DEADLINE, in_time, until};
 pub struct Setup {
     settings: BTreeMap<&'static str, String>,
     arguments: Vec<OsString>,
+    /// Where the data folder is made; `None` is where temporary files go.
+    within: Option<PathBuf>,
 }
 
 impl Default for Setup {
@@ -31,7 +33,7 @@ impl Setup {
     /// ends quickly when it is asked to.
     #[must_use]
     pub fn new() -> Self {
-        let setup = Self { settings: BTreeMap::new(), arguments: vec!["serve".into()] };
+        let setup = Self { settings: BTreeMap::new(), arguments: vec!["serve".into()], within: None };
         setup
             .set("OPS__ENABLED", "false")
             .set("GATEWAY__LIMITS__EXEMPT", r#"["127.0.0.0/8"]"#)
@@ -55,6 +57,13 @@ impl Setup {
         self
     }
 
+    /// Makes the data folder in this one: temporary files may not lie on a disk.
+    #[must_use]
+    pub fn data_within(mut self, folder: &Path) -> Self {
+        self.within = Some(folder.to_owned());
+        self
+    }
+
     /// Runs this instead of `serve`.
     #[must_use]
     pub fn run<A: Into<OsString>>(mut self, arguments: impl IntoIterator<Item = A>) -> Self {
@@ -72,7 +81,8 @@ impl Setup {
     /// A data folder and a port, but nothing that runs.
     #[must_use]
     pub fn prepare(self) -> Server {
-        let data = tempfile::tempdir().expect("a temporary folder");
+        let data = self.within.as_ref().map_or_else(tempfile::tempdir, tempfile::tempdir_in);
+        let data = data.expect("a temporary folder");
         let http = reqwest::Client::builder().timeout(DEADLINE).build().expect("an HTTP client");
         Server { port: free_port(), setup: self, data, http, child: None }
     }

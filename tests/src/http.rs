@@ -1,0 +1,64 @@
+//! The least that speaks HTTP/1.1, so that a client under load takes little of the machine.
+
+use std::net::SocketAddr;
+
+use anyhow::{Context as _, ensure};
+use memchr::memmem;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+
+const MOST_HEAD_BYTES: usize = 16 << 10;
+
+/// A connection that is kept; one request at a time.
+#[derive(Debug)]
+pub struct Connection {
+    socket: TcpStream,
+    buffer: Vec<u8>,
+}
+
+impl Connection {
+    /// Connects.
+    ///
+    /// # Errors
+    /// Nobody listens there.
+    pub async fn to(address: SocketAddr) -> anyhow::Result<Self> {
+        let socket = TcpStream::connect(address).await?;
+        socket.set_nodelay(true)?;
+        Ok(Self { socket, buffer: Vec::new() })
+    }
+
+    /// Sends a whole request and gives the answer's status and body. After an error the
+    /// connection is of no more use.
+    ///
+    /// # Errors
+    /// The connection broke, or the answer does not say how long it is.
+    pub async fn ask(&mut self, request: &[u8]) -> anyhow::Result<(u16, Vec<u8>)> {
+        self.socket.write_all(request).await?;
+        loop {
+            if let Some(head) = memmem::find(&self.buffer, b"\r\n\r\n") {
+                let text = String::from_utf8_lossy(&self.buffer[..head]).to_ascii_lowercase();
+                let status = text.get(9..12).context("no status")?.parse()?;
+                let length = text.lines().find_map(|line| line.strip_prefix("content-length:"));
+                let length: usize = length.context("no content-length")?.trim().parse()?;
+                if self.buffer.len() >= head + 4 + length {
+                    let mut answer: Vec<u8> = self.buffer.drain(..head + 4 + length).collect();
+                    return Ok((status, answer.split_off(head + 4)));
+                }
+            } else {
+                ensure!(self.buffer.len() <= MOST_HEAD_BYTES, "a head without an end");
+            }
+            ensure!(self.socket.read_buf(&mut self.buffer).await? > 0, "the server closed the connection");
+        }
+    }
+}
+
+/// A `POST` with a body, as it goes over the wire.
+#[must_use]
+pub fn post(path: &str, headers: &[(&str, &str)], body: &str) -> Vec<u8> {
+    let mut request = format!("POST {path} HTTP/1.1\r\nHost: bench\r\nContent-Length: {}\r\n", body.len());
+    for (name, value) in headers {
+        request.extend([name, ": ", value, "\r\n"]);
+    }
+    request.extend(["\r\n", body]);
+    request.into_bytes()
+}
