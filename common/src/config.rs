@@ -21,13 +21,23 @@ pub struct ConfigError(String);
 /// # Errors
 /// The file is missing or malformed, a key is unknown, or a value has the wrong type.
 pub fn load<T: DeserializeOwned>(defaults: &str, file: Option<&Path>) -> Result<T, ConfigError> {
-    let mut layers = Figment::from(Toml::string(defaults));
-    if let Some(file) = file {
-        if !file.is_file() {
-            return Err(ConfigError(format!("there is no file {}", file.display())));
-        }
-        layers = layers.merge(Toml::file_exact(file));
+    let layers = Figment::from(Toml::string(defaults));
+    match file {
+        None => extract(layers),
+        Some(file) if file.is_file() => extract(layers.merge(Toml::file_exact(file))),
+        Some(file) => Err(ConfigError(format!("there is no file {}", file.display()))),
     }
+}
+
+/// The same with `text` in place of a file that was read before.
+///
+/// # Errors
+/// See [`load`].
+pub fn read<T: DeserializeOwned>(defaults: &str, text: &str) -> Result<T, ConfigError> {
+    extract(Figment::from(Toml::string(defaults)).merge(Toml::string(text)))
+}
+
+fn extract<T: DeserializeOwned>(layers: Figment) -> Result<T, ConfigError> {
     layers
         .merge(Env::prefixed(ENV_PREFIX).ignore(&["config"]).split("__"))
         .extract()

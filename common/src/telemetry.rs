@@ -3,9 +3,12 @@
 use std::sync::OnceLock;
 use std::time::Duration;
 
+use anyhow::Context as _;
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use serde::{Deserialize, Serialize};
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
+use tracing_subscriber::{EnvFilter, Layer as _, Registry, reload};
 
 use crate::Lifecycle;
 
@@ -34,15 +37,30 @@ pub enum Format {
 /// # Errors
 /// The filter is malformed.
 pub fn init(settings: &Settings) -> anyhow::Result<()> {
-    let filter = EnvFilter::try_new(&settings.filter)?;
-    let logs = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
-    // An error here means that a subscriber is set already: a test's, or an earlier call's.
-    let _ = match settings.format {
-        Format::Text => logs.try_init(),
-        Format::Json => logs.json().try_init(),
+    let (filter, handle) = reload::Layer::new(EnvFilter::try_new(&settings.filter)?);
+    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    let lines = match settings.format {
+        Format::Text => lines.boxed(),
+        Format::Json => lines.json().boxed(),
     };
+    // An error here means that a subscriber is set already: a test's, or an earlier call's.
+    if tracing_subscriber::registry().with(filter).with(lines).try_init().is_ok() {
+        _ = FILTER.set(handle);
+    }
     Ok(())
 }
+
+/// Sets what is logged from now on, if [`init`] began the logs of this process.
+///
+/// # Errors
+/// The filter is malformed.
+pub fn set_filter(filter: &str) -> anyhow::Result<()> {
+    let parsed = EnvFilter::try_new(filter).with_context(|| format!("log.filter is {filter:?}"))?;
+    FILTER.get().map_or(Ok(()), |handle| Ok(handle.reload(parsed)?))
+}
+
+/// The subscriber is the process's, and so is its filter.
+static FILTER: OnceLock<reload::Handle<EnvFilter, Registry>> = OnceLock::new();
 
 /// Keeps the metrics small until the process stops: samples are put into their buckets now
 /// and then, whether or not anybody asks for them.

@@ -11,6 +11,7 @@ mod durability;
 mod gap;
 mod limiter;
 mod operator;
+mod reload;
 mod restart;
 mod revocation;
 mod rpc;

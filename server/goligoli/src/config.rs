@@ -15,6 +15,9 @@ pub const DEFAULTS: &str = include_str!("default.toml");
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
+    /// The file that overrode defaults; it is looked at again for dynamic settings.
+    #[serde(skip)]
+    pub file: Option<PathBuf>,
     /// Where all data lies.
     pub data_dir: PathBuf,
     /// Logs.
@@ -79,7 +82,16 @@ impl Config {
     /// # Errors
     /// A key is unknown or a value has the wrong type; says which.
     pub fn load(file: Option<&Path>) -> Result<Self, ConfigError> {
-        common::config::load(DEFAULTS, file)
+        let config: Self = common::config::load(DEFAULTS, file)?;
+        Ok(Self { file: file.map(Path::to_owned), ..config })
+    }
+
+    /// The same from a file's text.
+    ///
+    /// # Errors
+    /// See [`Self::load`].
+    pub fn read(text: &str) -> Result<Self, ConfigError> {
+        common::config::read(DEFAULTS, text)
     }
 }
 

@@ -6,6 +6,7 @@ pub mod config;
 pub mod demo;
 pub mod operator;
 pub mod platform;
+mod reload;
 pub mod wiring;
 
 pub use config::Config;

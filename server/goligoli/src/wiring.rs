@@ -11,7 +11,7 @@ use common::health::Health;
 use common::http::admission::{Admission, Networks};
 use common::http::edge;
 use common::http::serve::{listen, serve};
-use common::{Clock, Dynamic, Lifecycle, descriptors, telemetry};
+use common::{Clock, Lifecycle, descriptors, telemetry};
 use gateway::{Clients, Gateway};
 use live::Live;
 use message::Message;
@@ -19,7 +19,7 @@ use push::Push;
 use tokio::net::TcpListener;
 use user::{Operator, User};
 
-use crate::{Config, operator, platform};
+use crate::{Config, operator, platform, reload};
 
 /// A running process with all services on embedded back-ends.
 #[derive(Debug)]
@@ -64,7 +64,7 @@ impl App {
         };
 
         let mut wires = Wires::default();
-        let flow = Dynamic::fixed(config.push.flow_rate());
+        let flow = reload::follow(&config, &platform.lifecycle);
         let push = Push::start(config.push, flow, &platform, networks.clone())?;
         let push_client = push.serve_in_process();
         let user = User::start(config.user, &platform, signer, wires.wire("user", "push", &push_client)).await?;
