@@ -68,10 +68,11 @@ async fn post_danmaku(
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 struct HistoryQuery {
-    /// Read back from here: a `before_cursor`.
+    /// Read back from here: a `before_cursor`, or where a danmaku stands, which is
+    /// `{sent_at in milliseconds since 1970}.{id}`.
     #[param(nullable = false)]
     before: Option<String>,
-    /// Read on from here: an `after_cursor`. Not together with `before`.
+    /// Read on from here: an `after_cursor`, or where a danmaku stands. Not together with `before`.
     #[param(nullable = false)]
     after: Option<String>,
     /// How many; 50 if it is not given.
