@@ -5,6 +5,7 @@ import { Person } from './support/api.js'
 import { Browser, byId, chatLine, enter, logIn, online } from './support/browser.js'
 import { png } from './support/png.js'
 import { Server } from './support/server.js'
+import { until } from './support/until.js'
 
 test('the streamer\'s panel', async (t) => {
   const server = await Server.start(t)
@@ -42,10 +43,45 @@ test('the streamer\'s panel', async (t) => {
     await byId(guest, 'chat-notice').getByText('one line every 30 s').waitFor()
     await byId(page, 'rule-mute-all').check()
     await byId(guest, 'chat-notice').getByText('only the streamer and admins may post').waitFor()
-    assert.deepEqual((await streamer.ask('GET', `/rooms/${room.id}`)).rules, { slow_mode_s: 30, mute_all: true, guests: true })
+    assert.deepEqual((await streamer.ask('GET', `/rooms/${room.id}`)).rules, { slow_mode_s: 30, mute_all: true, guests: true, danmaku_per_s: null })
     await byId(page, 'rule-mute-all').uncheck()
     await panel.getByText('Off', { exact: true }).click()
     await byId(guest, 'chat-notice').getByText('everybody may post').waitFor()
+  })
+
+  await t.test('how many lines a second fly: the site\'s default, or the streamer\'s own number', async () => {
+    const rate = async () => (await streamer.ask('GET', `/rooms/${room.id}`)).rules.danmaku_per_s
+    const field = byId(page, 'rule-rate-field')
+    const part = byId(page, 'rule-rate')
+    assert.equal(await field.count(), 0, 'the default needs no number')
+    await part.getByText('At most', { exact: true }).click()
+    assert.ok(await field.evaluate((field) => field === document.activeElement), 'the number can be typed at once')
+    assert.equal(await rate(), null, 'nothing is set before there is one')
+    for (const [wrong, detail] of [['1001', /1 to 1,000.*more than 1000/], ['0', /1 to 1,000/], ['2.5', /1 to 1,000/], ['-3', /1 to 1,000/]]) {
+      await field.fill(wrong)
+      await field.press('Tab')
+      await part.getByRole('alert').getByText(detail).waitFor()
+      assert.equal(await field.getAttribute('aria-invalid'), 'true')
+      assert.equal(await field.inputValue(), wrong, 'what was typed stays, to be mended')
+      assert.equal(await rate(), null)
+    }
+    await field.fill('20')
+    await field.press('Tab')
+    await byId(guest, 'chat-notice').getByText('at most 20 lines a second fly').waitFor()
+    await part.getByRole('alert').waitFor({ state: 'detached' })
+    assert.equal(await rate(), 20)
+    // The other rules leave it as it is, and it is there after a reload.
+    await byId(page, 'rule-mute-all').check()
+    await byId(guest, 'chat-notice').getByText('only the streamer and admins may post · at most 20 lines a second fly').waitFor()
+    await byId(page, 'rule-mute-all').uncheck()
+    await page.reload()
+    await online(page)
+    await open()
+    assert.equal(await field.inputValue(), '20')
+    await part.getByText('As the site has it', { exact: true }).click()
+    await field.waitFor({ state: 'detached' })
+    await byId(guest, 'chat-notice').getByText('Rules changed: everybody may post', { exact: true }).last().waitFor()
+    await until('the default to hold', async () => (await rate()) === null)
   })
 
   await t.test('a cover is taken, and shown in the list', async () => {

@@ -1,5 +1,12 @@
 /** One request to the REST API. Cookies say who asks; a refused request throws a `Problem`. */
 
+/** What is wrong with one field of what was sent. */
+export interface FieldError {
+  /** Which: a JSON pointer. */
+  pointer: string
+  detail: string
+}
+
 export class Problem extends Error {
   constructor(
     /** The slug of the refusal, or `offline` when there was no answer at all. */
@@ -7,6 +14,7 @@ export class Problem extends Error {
     readonly detail: string,
     readonly retryAfterMs: number | null = null,
     readonly until: string | null = null,
+    readonly fields: FieldError[] = [],
   ) {
     super(detail)
   }
@@ -81,7 +89,7 @@ function queryOf({ query = {} }: Request): string {
 
 async function problemOf(response: Response): Promise<Problem> {
   const said = (await response.json().catch(() => ({}))) as Record<string, unknown>
-  const errors = Array.isArray(said.errors) ? (said.errors as { detail?: string }[]) : []
+  const errors = Array.isArray(said.errors) ? (said.errors as FieldError[]) : []
   const seconds = Number(response.headers.get('retry-after'))
   const retryAfterMs = typeof said.retry_after_ms === 'number' ? said.retry_after_ms : seconds > 0 ? seconds * 1000 : null
   return new Problem(
@@ -89,6 +97,7 @@ async function problemOf(response: Response): Promise<Problem> {
     errors[0]?.detail ?? String(said.detail ?? response.statusText),
     retryAfterMs,
     typeof said.until === 'string' ? said.until : null,
+    errors,
   )
 }
 

@@ -47,6 +47,8 @@ export interface RoomRules {
   slow_mode_s: number
   mute_all: boolean
   guests: boolean
+  /** How many ordinary danmaku a second are shown live at most; `null` is the site's default. */
+  danmaku_per_s: number | null
 }
 
 /** What the stream says of a room. */
@@ -85,7 +87,10 @@ export interface MutedUser {
 
 export type MuteSpan = 'session' | 'forever' | { hours: number }
 
-/** What became of a danmaku on the stream; the room's flow limiter left `sampled` ones out. */
+/**
+ * What became of a danmaku on the stream: it was shown, the room's flow limiter left it out,
+ * or nothing is known but that it is in the history.
+ */
 export type Delivery = 'stored' | 'live' | 'sampled' | 'unknown'
 
 export interface DanmakuBody {
@@ -101,7 +106,11 @@ export interface DanmakuEvent extends DanmakuBody {
   session_id: string
   sender: Sender
   sent_at_ms: number
+  /** So many people said the same at the same moment, the sender with them; left out when it is 1. */
+  count?: number
   delivery?: Delivery
+  /** Known to this page alone: it was shown as part of another line, which counts so many. */
+  counted_in?: number
 }
 
 /** A danmaku as REST answers it. */
@@ -137,6 +146,7 @@ export interface ModerationEvent {
   muted: { user_id: string; muted: boolean; until_ms: number | null } | null
 }
 
+/** Running totals of the room's ordinary danmaku: `accepted` is the sum of the others. */
 export interface SuppressedEvent {
   accepted: number
   shown: number
@@ -173,6 +183,9 @@ export interface ByeEvent {
   reason: 'draining' | 'lease' | 'revoked' | 'guests_out' | 'complete'
   reconnect_in_ms: number | null
 }
+
+/** Where in the history a danmaku stands. */
+export const cursorAt = ({ sent_at_ms, id }: DanmakuEvent): string => `${sent_at_ms}.${id}`
 
 export function asEvent({ sent_at, id, session_id, sender, text, mode, color, size, delivery }: Danmaku): DanmakuEvent {
   return { id, session_id, sender, text, mode, color, size, sent_at_ms: Date.parse(sent_at), ...(delivery && { delivery }) }

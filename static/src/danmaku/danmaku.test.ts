@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest'
+import { emphasis } from './emphasis'
 import { Lanes, type NewLine, STANDING_S, type Stage } from './lanes'
 import { isDark, safeColor } from './palette'
 
@@ -90,4 +91,19 @@ test('flying lines pass where a standing one is only if they come when it has go
 test('a line that is higher than a tiny stage still flies when it is alone', () => {
   const tiny = { ...stage, height: 40 }
   for (const way of ['rtl', 'ltr', 'top', 'bottom'] as const) expect(new Lanes().take(line({ way }), tiny, 0)).toBe(0)
+})
+
+test('a full stage takes no more, not even what must fly', () => {
+  const lanes = new Lanes()
+  const taken = Array.from({ length: 1000 }, () => lanes.take(line({ must: true }), stage, 0))
+  expect(taken.filter((top) => top !== null).length).toBe(200)
+  expect(lanes.take(line({ must: true }), stage, 11)).toBe(0)
+})
+
+test('what many said is a little larger, up to a bound', () => {
+  expect(emphasis()).toBe(1)
+  expect(emphasis(1)).toBe(1)
+  expect(emphasis(37)).toBeGreaterThan(emphasis(2))
+  expect(emphasis(1_000_000)).toBe(emphasis(200))
+  expect(emphasis(1_000_000)).toBeLessThan(1.5)
 })

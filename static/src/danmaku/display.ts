@@ -15,7 +15,14 @@ export interface Display {
   hideBottom: boolean
   hideColoured: boolean
   keepBottom: boolean
+  /** How many ordinary danmaku a second the visitor asks for at most; `null` for all that the room shows. */
+  mostPerS: number | null
 }
+
+/** Of what the room shows, all or so many a second. */
+export const RATES = [null, 50, 20, 10, 5] as const
+/** What a stream can be asked for. */
+const MOST_RATE = 1000
 
 const KEY = 'goligoli.display'
 
@@ -31,6 +38,7 @@ export const defaultDisplay: Readonly<Display> = {
   hideBottom: false,
   hideColoured: false,
   keepBottom: true,
+  mostPerS: null,
 }
 
 let kept: Display | null = null
@@ -44,13 +52,14 @@ export function keptDisplay(): Display {
   return display
 }
 
-/** The settings in the overlay's address: `?area=100&opacity=1&speed=1.2&size=1.5`. */
+/** The settings in the overlay's address: `?area=100&opacity=1&speed=1.2&size=1.5&rate=20`. */
 export function displayOf(query: URLSearchParams): Display {
   const numbers: Partial<Display> = {}
   for (const name of ['area', 'opacity', 'speed', 'size'] as const) {
     if (query.has(name)) Object.assign(numbers, { [name]: Number(query.get(name)) })
   }
-  return sound({ ...defaultDisplay, shown: true, area: 100, opacity: 1, keepBottom: false, ...numbers })
+  const mostPerS = query.has('rate') ? Number(query.get('rate')) : null
+  return sound({ ...defaultDisplay, shown: true, area: 100, opacity: 1, keepBottom: false, ...numbers, mostPerS })
 }
 
 export function isHidden(danmaku: DanmakuBody, display: Display): boolean {
@@ -80,7 +89,12 @@ function sound(said: Partial<Display>): Display {
   display.opacity = within(display.opacity, 0.1, 1)
   display.speed = within(display.speed, 0.4, 1.6)
   display.size = within(display.size, 0.4, 1.6)
+  display.mostPerS = isRate(said.mostPerS) ? said.mostPerS : null
   return display
+}
+
+function isRate(said: unknown): said is number {
+  return Number.isInteger(said) && (said as number) >= 0 && (said as number) <= MOST_RATE
 }
 
 function within(n: number, least: number, most: number): number {

@@ -1,8 +1,10 @@
 /** Flying lines over a picture: the `danmaku` engine, kept small for a room that never ends. */
 import Danmaku from 'danmaku/dist/esm/danmaku.dom.js'
 import type { DanmakuEvent, Mode, Size } from '../api/contract'
+import { times } from '../words'
 import { type Display, isHidden } from './display'
-import { Lanes, STANDING_S, type Way } from './lanes'
+import { emphasis } from './emphasis'
+import { Lanes, STANDING_S, type Stage, type Way } from './lanes'
 import { isDark, safeColor } from './palette'
 
 /** The engine keeps every line it was ever given, so it is replaced after so many… */
@@ -18,6 +20,16 @@ const SIZES: Record<Size, number> = { small: 18 / 25, standard: 1, large: 36 / 2
 const LINE_HEIGHT = 1.41
 /** Padding and some air to the line behind, in letters. */
 const LINE_MARGIN = 1
+/** What a count has around it, in letters. */
+const TIMES_MARGIN = 0.9
+/** Texts are measured in this size, and their width grows with it. */
+const RULER_PX = 40
+/** Lines that wait for the next frame. Full: the first that need not fly goes; the chat list has it. */
+const MOST_WAITING = 64
+/** A frame comes at once, or the tab was hidden meanwhile: then what waited is old. */
+const WAITS_MS = 1_000
+/** When so many found no lane, the stage is full, and the rest of a frame's lines need not be tried. */
+const MOST_REFUSALS = 8
 const MODES: Record<Mode, Way> = { scroll: 'rtl', reverse: 'ltr', top: 'top', bottom: 'bottom' }
 
 /** Two layers, because an engine has one pace: its standing lines would stand as long as others fly. */
@@ -28,9 +40,19 @@ interface Engine {
   startedAt: number
 }
 
+interface Waiting {
+  danmaku: DanmakuEvent
+  own: boolean
+  /** The visitor's own line, or the staff's. */
+  must: boolean
+  since: number
+}
+
 export class Flight {
   private engine: Engine | null = null
   private retired: Engine[] = []
+  private waiting: Waiting[] = []
+  private frame = 0
   private readonly lanes = new Lanes()
   private readonly ruler = document.createElement('canvas').getContext('2d')!
   private readonly resized: ResizeObserver
@@ -57,24 +79,50 @@ export class Flight {
     }
   }
 
-  /** Lets a line fly. A crowded stage takes no more, except the visitor's own and the room's staff. */
+  /** Lets a line fly, from the next frame on: however many come, the page is laid out once. */
   fly(danmaku: DanmakuEvent, own: boolean): void {
     // A hidden tab draws no frame: its lines would all start at once later.
-    if (!this.display.shown || document.hidden || this.width === 0 || this.layer.clientHeight === 0) return
-    if (!own && isHidden(danmaku, this.display)) return
-    const way = MODES[danmaku.mode] ?? 'rtl'
+    if (!this.display.shown || document.hidden || (!own && isHidden(danmaku, this.display))) return
     const must = own || danmaku.sender.role !== 'viewer'
-    const top = this.takeLane(way, danmaku, must)
-    if (top === null) return
+    this.waiting.push({ danmaku, own, must, since: performance.now() })
+    if (this.waiting.length > MOST_WAITING) this.waiting.splice(Math.max(0, this.waiting.findIndex((line) => !line.must)), 1)
+    this.frame ||= requestAnimationFrame(() => this.takeOff())
+  }
+
+  /** A crowded stage takes no more, except what must fly. What many said comes before what one said. */
+  private takeOff(): void {
+    this.frame = 0
+    const now = performance.now()
+    const ready = this.waiting.filter((line) => now - line.since < WAITS_MS)
+    this.waiting = []
+    const stage = { width: this.width, height: this.layer.clientHeight, crossing: this.width / this.speed }
+    if (stage.width === 0 || stage.height === 0) return
+    const rank = (line: Waiting) => (line.must ? Infinity : (line.danmaku.count ?? 1))
+    ready.sort((a, b) => (rank(a) === rank(b) ? 0 : rank(b) - rank(a)))
+    this.ruler.font = `650 ${RULER_PX}px ${getComputedStyle(this.layer).fontFamily}`
+    let refusals = 0
+    for (const line of ready) {
+      if (!line.must && refusals >= MOST_REFUSALS) break
+      if (!this.start(line, stage, now)) refusals += 1
+    }
+  }
+
+  private start({ danmaku, own, must }: Waiting, stage: Stage, now: number): boolean {
+    const way = MODES[danmaku.mode] ?? 'rtl'
+    const letters = this.letters * (SIZES[danmaku.size] ?? 1) * emphasis(danmaku.count)
+    const top = this.lanes.take({ way, must, width: this.widthOf(danmaku, letters), height: letters * LINE_HEIGHT }, stage, now / 1000)
+    if (top === null) return false
     const engine = this.current()
     engine.lines += 1
     const stands = way === 'top' || way === 'bottom'
     const layer = stands ? engine.standing : engine.flying
     layer.emit({ mode: stands ? 'top' : way, render: () => atHeight(top, lineElement(danmaku, own)) })
+    return true
   }
 
   /** Deleted lines vanish at once. (The engine must find its elements, so they stay, unseen.) */
   hide(ids: string[]): void {
+    this.waiting = this.waiting.filter((line) => !ids.includes(line.danmaku.id))
     for (const line of this.layer.querySelectorAll<HTMLElement>('[data-id]')) {
       if (ids.includes(line.dataset.id!)) line.style.visibility = 'hidden'
     }
@@ -84,6 +132,7 @@ export class Flight {
     for (const engine of this.engines) retire(engine)
     this.engine = null
     this.retired = []
+    this.waiting = []
     this.lanes.clear()
   }
 
@@ -142,16 +191,10 @@ export class Flight {
     return Math.max(1, this.width / STANDING_S)
   }
 
-  private takeLane(way: Way, danmaku: DanmakuEvent, must: boolean): number | null {
-    const letters = this.letters * (SIZES[danmaku.size] ?? 1)
-    const stage = { width: this.width, height: this.layer.clientHeight, crossing: this.width / this.speed }
-    const line = { way, must, width: this.widthOf(danmaku.text, letters), height: letters * LINE_HEIGHT }
-    return this.lanes.take(line, stage, performance.now() / 1000)
-  }
-
-  private widthOf(text: string, letters: number): number {
-    this.ruler.font = `650 ${letters}px ${getComputedStyle(this.layer).fontFamily}`
-    return this.ruler.measureText(text).width + LINE_MARGIN * letters
+  private widthOf({ text, count }: DanmakuEvent, letters: number): number {
+    const said = this.ruler.measureText(text).width
+    const counted = count ? this.ruler.measureText(times(count)).width + TIMES_MARGIN * RULER_PX : 0
+    return ((said + counted) * letters) / RULER_PX + LINE_MARGIN * letters
   }
 }
 
@@ -182,7 +225,15 @@ function lineElement(danmaku: DanmakuEvent, own: boolean): HTMLElement {
   line.classList.toggle('dark', isDark(danmaku.color))
   line.dataset.id = danmaku.id
   line.style.color = safeColor(danmaku.color)
-  line.style.fontSize = `${SIZES[danmaku.size] ?? 1}em`
-  line.textContent = danmaku.text
+  line.style.fontSize = `${(SIZES[danmaku.size] ?? 1) * emphasis(danmaku.count)}em`
+  if (danmaku.count) line.append(spanOf('said', danmaku.text), spanOf('times', times(danmaku.count)))
+  else line.textContent = danmaku.text
   return line
+}
+
+function spanOf(name: string, text: string): HTMLElement {
+  const span = document.createElement('span')
+  span.className = name
+  span.textContent = text
+  return span
 }

@@ -34,6 +34,8 @@ interface Hindrance extends Claim {
 export const STANDING_S = 4.5
 /** The part of the stage that lines may fill which cross the way of most others. */
 const OTHER_WAYS = 0.4
+/** Lines on the stage at once. Full: a line is left to the chat list, whoever's it is. */
+const MOST_CLAIMS = 200
 /** To cover a line that must be seen is so much worse than to cover another. */
 const MUST_WEIGHT = 10
 const ROUNDING = 1e-6
@@ -44,7 +46,7 @@ export class Lanes {
   /** How far from the top of the stage the line flies, or null if it would cover others. */
   take(line: NewLine, stage: Stage, now: number): number | null {
     this.claims = this.claims.filter((claim) => now - claim.at < lifeOf(claim, stage))
-    const top = this.find(line, stage, now)
+    const top = this.claims.length < MOST_CLAIMS ? this.find(line, stage, now) : null
     if (top !== null) this.claims.push({ ...line, top, at: now })
     return top
   }

@@ -3,19 +3,21 @@ import { computed, onScopeDispose, ref, watch } from 'vue'
 import { account, accountSettled, dropSignIn, renew } from '../account/account'
 import { Problem, type Request, call } from '../api/call'
 import {
-  type Danmaku, type DanmakuBody, type DanmakuEvent, type History, type Person, type Room, type RoomState, type RoomRules, type Session, asEvent,
+  type Danmaku, type DanmakuBody, type DanmakuEvent, type History, type Person, type Room, type RoomState, type RoomRules, type Session, asEvent, cursorAt,
 } from '../api/contract'
 import { serverNow, setServerTime } from '../shell/clock'
 import { ChatLog, type GapLine, OLDER_PAGE } from './chatLog'
-import { FlowLoss } from './flowLoss'
+import { FlowAccount } from './flow'
+import { OwnLines } from './ownLines'
 import { RoomStream, type StreamHandlers } from './stream'
 
 /** Older lines are caught up in the list only; a thousand at once would be no danmaku but a wall. */
 const FRESH_MS = 5_000
-/** By then the server knows whether a line was shown to all. */
-const DELIVERED_MS = 2_000
-/** The most pages read to find what is older, or what was missed. */
-const MOST_PAGES = 10
+/** The most pages read at once to find what is older, or what was missed. */
+const MOST_PAGES = 5
+const GAP_PAGE = 200
+/** Who tries several rates in a row gets one new stream. */
+const RATE_SETTLES_MS = 300
 
 export interface Flyer {
   fly(danmaku: DanmakuEvent, own: boolean): void
@@ -24,7 +26,8 @@ export interface Flyer {
 
 export type LiveRoom = ReturnType<typeof useLiveRoom>
 
-export function useLiveRoom(id: string) {
+/** `mostPerS`: how many ordinary danmaku a second the viewer asks for at most. */
+export function useLiveRoom(id: string, mostPerS: () => number | null = () => null) {
   const room = ref<Room | null>(null)
   const trouble = ref<'gone' | 'guests-out' | 'revoked' | null>(null)
   const viewers = ref<number | null>(null)
@@ -33,7 +36,8 @@ export function useLiveRoom(id: string) {
   /** Until when the visitor is muted here; Infinity for good. */
   const mutedUntil = ref<number | null>(null)
   const log = new ChatLog()
-  const loss = new FlowLoss()
+  const flow = new FlowAccount()
+  const own = new OwnLines(log, (danmaku) => call<Danmaku>('GET', `/rooms/${id}/danmaku/${danmaku}`))
   const flyers = new Set<Flyer>()
   let version = 0
   let renewedAt = 0
@@ -52,6 +56,14 @@ export function useLiveRoom(id: string) {
   function receive(danmaku: DanmakuEvent, fresh: boolean): void {
     if (!log.add(danmaku)) return
     if (fresh) for (const flyer of flyers) flyer.fly(danmaku, isOwn(danmaku))
+  }
+
+  function onDanmaku(danmaku: DanmakuEvent): void {
+    // The lane of the staff has no limit, and no totals.
+    if (danmaku.sender.role === 'viewer') flow.receive()
+    own.heard(danmaku)
+    if (log.knows(danmaku.id)) log.shown(danmaku)
+    else receive(isOwn(danmaku) ? { ...danmaku, delivery: 'live' } : danmaku, serverNow() - danmaku.sent_at_ms < FRESH_MS)
   }
 
   /** The stream's state of the room; what it does not carry stays. */
@@ -76,11 +88,11 @@ export function useLiveRoom(id: string) {
     hello: (hello) => {
       adopt(hello.room)
       viewers.value = hello.viewers
-      loss.take(hello.totals, Date.now())
+      flow.begin(hello.totals, Date.now())
       log.addLatest(hello.danmaku)
       log.publish()
     },
-    danmaku: (danmaku) => receive(danmaku, serverNow() - danmaku.sent_at_ms < FRESH_MS),
+    danmaku: onDanmaku,
     room: ({ change, room: state }) => {
       adopt(state)
       if (change === 'opened' || change === 'closed') log.note({ what: change })
@@ -99,7 +111,7 @@ export function useLiveRoom(id: string) {
       const name = log.nameOf(muted.user_id)
       if (name) log.note({ what: muted.muted ? 'muted' : 'unmuted', name })
     },
-    suppressed: (totals) => loss.take(totals, Date.now()),
+    suppressed: (totals) => flow.take(totals, Date.now()),
     gap: (gap) => log.gap(gap, Date.now()),
     bye: ({ reason }) => {
       if (reason === 'revoked') {
@@ -115,7 +127,7 @@ export function useLiveRoom(id: string) {
       else shutOutGuests()
     },
   }
-  const stream = new RoomStream(id, handlers)
+  const stream = new RoomStream(id, handlers, mostPerS)
 
   function takeAway(ids: string[]): void {
     if (ids.length === 0) return
@@ -170,17 +182,10 @@ export function useLiveRoom(id: string) {
 
   async function send(body: DanmakuBody, idempotencyKey: string): Promise<void> {
     const sent = await call<Danmaku>('POST', `/rooms/${id}/danmaku`, { body, idempotencyKey })
-    receive(asEvent(sent), true)
+    // What becomes of it is not known yet.
+    receive({ ...asEvent(sent), delivery: undefined }, true)
     log.publish()
-    window.setTimeout(() => void readDelivery(sent.id), DELIVERED_MS)
-  }
-
-  /** In a room too busy to show every line, whoever said one is told if theirs was left out for some. */
-  async function readDelivery(danmaku: string): Promise<void> {
-    if (left || loss.lastMinute(Date.now()) === 0) return
-    // Nice to know, no more: what can't be read isn't told.
-    const read = await call<Danmaku>('GET', `/rooms/${id}/danmaku/${danmaku}`).catch(() => null)
-    if (read?.delivery) log.mark(danmaku, read.delivery)
+    own.follow(sent)
   }
 
   async function remove(danmaku: DanmakuEvent): Promise<void> {
@@ -203,46 +208,57 @@ export function useLiveRoom(id: string) {
 
   async function loadOlder(): Promise<void> {
     for (let page = 0; page < MOST_PAGES && log.olderCursor !== null; page++) {
-      const query = { before: log.olderCursor, limit: OLDER_PAGE }
-      const history = await readHistory(query)
+      const { oldest } = log
+      const before = log.olderCursor ?? (oldest && cursorAt(oldest))
+      const history = await readHistory({ before, limit: OLDER_PAGE })
       if (!history) return
       log.olderCursor = history.before_cursor
       if (log.addOlder(history.items.map(asEvent)) > 0) return
     }
   }
 
-  async function loadGap(line: GapLine): Promise<void> {
+  /** Loads what was missed, or the beginning of it: in a busy room that may be more than a list can hold. */
+  async function loadGap({ key, from, to }: GapLine): Promise<void> {
     const found: DanmakuEvent[] = []
-    let after = line.gap.from
+    let after = from
     for (let page = 0; page < MOST_PAGES; page++) {
-      const query = after === null ? { before: line.gap.to, limit: 200 } : { after, limit: 200 }
+      const query = after === null ? { before: to, limit: GAP_PAGE } : { after, limit: GAP_PAGE }
       const history = await readHistory(query)
       if (!history) return
       const items = history.items.map(asEvent)
       // Where the list goes on again, what was missed is complete. (The first one read may be known.)
       const known = items.findIndex((one, at) => at + page > 0 && log.knows(one.id))
       found.push(...(known < 0 ? items : items.slice(0, known)))
-      const atEnd = items.length < 200 || history.after_cursor === line.gap.to
-      if (known >= 0 || after === null || atEnd || history.after_cursor === null) break
+      const atEnd = items.length < GAP_PAGE || history.after_cursor === to
+      if (known >= 0 || after === null || atEnd || history.after_cursor === null) return log.fillGap(key, found)
       after = history.after_cursor
     }
-    log.fillGap(line.key, found)
+    log.fillGap(key, found, after === null ? null : { from: after })
   }
 
   async function readSessions(): Promise<Session[]> {
     return (await call<{ items: Session[] }>('GET', `/rooms/${id}/sessions`, { query: { limit: 6 } })).items
   }
 
+  let settling = 0
+  watch(mostPerS, () => {
+    window.clearTimeout(settling)
+    settling = window.setTimeout(() => stream.askAnew(), RATE_SETTLES_MS)
+  })
+
   let left = false
   watch([() => account.value?.id, accountSettled], () => accountSettled.value && void enter(), { immediate: true })
   onScopeDispose(() => {
     left = true
+    window.clearTimeout(settling)
+    own.leave()
     stream.destroy()
   })
 
   return {
     id, room, trouble, viewers, endedAfterMs, admins, mutedUntil, log, role, moderates, connection: stream.state,
-    suppressedAt: (now: number) => loss.lastMinute(now),
+    mostPerS,
+    flowAt: (now: number) => flow.lastMinute(now),
     isOwn, send, remove, loadOlder, loadGap, readAdmins, readRoom, readSessions,
     reconnect: () => stream.connect(),
     /** Rules and text that the owner changed show before the stream tells everybody. */
@@ -255,9 +271,18 @@ export function useLiveRoom(id: string) {
   }
 }
 
-export function rulesText(rules: RoomRules, words: { rulesFree: string; rulesSlow: (s: number) => string; rulesMuteAll: string; rulesGuestsOut: string }): string {
+interface RulesWords {
+  rulesFree: string
+  rulesSlow: (s: number) => string
+  rulesMuteAll: string
+  rulesGuestsOut: string
+  rulesRate: (n: number) => string
+}
+
+export function rulesText(rules: RoomRules, words: RulesWords): string {
   const said = [
     rules.mute_all ? words.rulesMuteAll : rules.slow_mode_s > 0 ? words.rulesSlow(rules.slow_mode_s) : words.rulesFree,
+    rules.danmaku_per_s ? words.rulesRate(rules.danmaku_per_s) : '',
     rules.guests ? '' : words.rulesGuestsOut,
   ]
   return said.filter(Boolean).join(' · ')

@@ -46,6 +46,8 @@ export class RoomStream {
   constructor(
     private readonly room: string,
     private readonly handlers: StreamHandlers,
+    /** How many ordinary danmaku a second the viewer asks for at most; `null` for all that are shown. */
+    private readonly mostPerS: () => number | null = () => null,
   ) {
     this.wakeTimer = window.setInterval(() => this.tick(), TICK_MS)
     document.addEventListener('visibilitychange', this.onVisibility)
@@ -54,10 +56,19 @@ export class RoomStream {
 
   /** Connects, or connects anew: what was missed meanwhile still comes. */
   connect(): void {
-    this.disconnect()
     if (this.state.value !== 'connecting') this.state.value = 'reconnecting'
-    const query = this.lastEventId ? `?last_event_id=${encodeURIComponent(this.lastEventId)}` : ''
-    const source = new EventSource(`/api/v1/rooms/${this.room}/events${query}`)
+    this.open()
+  }
+
+  /** The viewer asks for more or fewer from now on: the same stream goes on where it stands. */
+  askAnew(): void {
+    // Who is not connected asks when they are.
+    if (this.source) this.open()
+  }
+
+  private open(): void {
+    this.disconnect()
+    const source = new EventSource(`/api/v1/rooms/${this.room}/events${this.query()}`)
     this.source = source
     source.onerror = () => this.onError(source)
     const names: (keyof StreamEvents)[] = ['welcome', 'hello', 'danmaku', 'room', 'viewers', 'moderation', 'suppressed', 'gap', 'bye']
@@ -79,6 +90,15 @@ export class RoomStream {
     window.clearInterval(this.wakeTimer)
     document.removeEventListener('visibilitychange', this.onVisibility)
     window.removeEventListener('online', this.onOnline)
+  }
+
+  private query(): string {
+    const query = new URLSearchParams()
+    if (this.lastEventId) query.set('last_event_id', this.lastEventId)
+    const rate = this.mostPerS()
+    if (rate !== null) query.set('rate', String(rate))
+    const text = query.toString()
+    return text && `?${text}`
   }
 
   private receive<E extends keyof StreamEvents>(name: E, message: MessageEvent<string>): void {

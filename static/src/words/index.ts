@@ -38,6 +38,11 @@ export function count(n: number): string {
   return new Intl.NumberFormat(locale(), short).format(n)
 }
 
+/** How many said the same. */
+export function times(n: number): string {
+  return `×${count(n)}`
+}
+
 export function moment(time: number | string): string {
   const date = new Date(time)
   const today = date.toDateString() === new Date().toDateString()
