@@ -8,6 +8,7 @@ mod danmaku_file;
 mod deletion;
 mod demo;
 mod durability;
+mod feed;
 mod gap;
 mod limiter;
 mod operator;

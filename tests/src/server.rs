@@ -222,6 +222,16 @@ impl Server {
         Ran { out: text(output.stdout), err: text(output.stderr), ok: output.status.success() }
     }
 
+    /// Begins another command of the binary on the same configuration; it is killed when it
+    /// is dropped.
+    #[must_use]
+    pub fn begin(&self, arguments: &[&str]) -> Child {
+        let arguments: Vec<OsString> = arguments.iter().map(Into::into).collect();
+        let mut command = self.command(&arguments);
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command.spawn().expect("running goligoli")
+    }
+
     fn command(&self, arguments: &[OsString]) -> Command {
         let mut command = Command::new(crate::binary::goligoli());
         for (key, _) in std::env::vars_os().filter(|(key, _)| key.to_string_lossy().starts_with("GOLIGOLI_")) {

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use common::{Clock, telemetry};
+use idl::RoomId;
 use idl::user::Secret;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -63,6 +64,18 @@ enum Admin {
         /// The account's name.
         name: String,
     },
+    /// Print what a room's feed holds, one line of JSON for each event: its id, type,
+    /// source, lane and size, when it happened and when it was appended.
+    Feed {
+        /// The room's id.
+        room: RoomId,
+        /// Only what comes after this event.
+        #[arg(long, value_name = "ID")]
+        after: Option<String>,
+        /// Go on with what comes.
+        #[arg(long)]
+        follow: bool,
+    },
 }
 
 #[derive(Debug, Args)]
@@ -104,6 +117,9 @@ impl Cli {
             Command::Admin(Admin::Grant { name }) => operator::run(&config, operator::Command::Grant { name }).await,
             Command::Admin(Admin::ResetPassword { name }) => {
                 operator::run(&config, operator::Command::ResetPassword { name }).await
+            }
+            Command::Admin(Admin::Feed { room, after, follow }) => {
+                operator::run(&config, operator::Command::Feed { room, after, follow }).await
             }
             Command::Seed(Seed { accounts, prefix, password }) => {
                 let password = Secret(password.unwrap_or_else(|| format!("{:032x}", rand::random::<u128>())));

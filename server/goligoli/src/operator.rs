@@ -3,9 +3,10 @@
 //! under its lock.
 //!
 //! In the socket one line of JSON asks; lines of JSON answer: `{"account": …}` for each
-//! seeded account, and at the end `{"done": text}` or `{"failed": text}`.
+//! seeded account, `{"feed": …}` for each event of a feed, and at the end `{"done": text}`
+//! or `{"failed": text}`.
 
-use std::io::ErrorKind;
+use std::io::{ErrorKind, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::sync::Arc;
@@ -14,10 +15,12 @@ use std::time::Duration;
 use anyhow::{Context as _, bail};
 use common::data_dir::DataDir;
 use common::{Clock, Lifecycle};
+use idl::RoomId;
 use idl::user::Secret;
+use push::{FeedLine, Feeds};
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
-use tokio::net::unix::OwnedWriteHalf;
+use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
@@ -29,7 +32,7 @@ const SOCKET: &str = "operator.sock";
 const MAX_COMMAND_BYTES: u64 = 4_096;
 /// Commands that are carried out at once: an operator is one person, with a script or two.
 /// Full: the next ones wait until they are accepted.
-const COMMANDS_AT_ONCE: usize = 4;
+const COMMANDS_AT_ONCE: usize = 8;
 const READ_DEADLINE: Duration = Duration::from_secs(5);
 /// Who does not read an answer for so long (a suspended terminal) is hung up on. Tests have
 /// none: they show that nobody else waits for it.
@@ -66,18 +69,37 @@ pub enum Command {
         /// Their password.
         password: Secret,
     },
+    /// Tells what a room's feed holds.
+    Feed {
+        /// The room.
+        room: RoomId,
+        /// Only what comes after this event's id.
+        after: Option<String>,
+        /// Goes on with what comes, until nobody listens any more.
+        follow: bool,
+    },
+}
+
+/// What commands work on.
+#[derive(Debug, Clone)]
+pub struct Site {
+    /// Accounts.
+    pub accounts: Operator,
+    /// What viewers see.
+    pub feeds: Feeds,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 enum Line {
     Account(SeededAccount),
+    Feed(FeedLine),
     Done(String),
     Failed(String),
 }
 
 /// Carries a command out, in the running server if there is one, and prints the answer:
-/// accounts to standard output, the rest to standard error.
+/// accounts and events to standard output, the rest to standard error.
 ///
 /// # Errors
 /// The command failed, the data folder can't be used, or the server does not answer.
@@ -101,7 +123,7 @@ pub async fn run(config: &Config, command: Command) -> anyhow::Result<()> {
 ///
 /// # Errors
 /// The socket can't be made.
-pub fn listen(data_dir: &Path, operator: Operator, lifecycle: &Lifecycle) -> anyhow::Result<()> {
+pub fn listen(data_dir: &Path, site: Site, lifecycle: &Lifecycle) -> anyhow::Result<()> {
     let path = data_dir.join(SOCKET);
     // We hold the folder's lock: what is here was left by a process that is gone.
     _ = std::fs::remove_file(&path);
@@ -109,7 +131,7 @@ pub fn listen(data_dir: &Path, operator: Operator, lifecycle: &Lifecycle) -> any
     std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600))?;
     let (connections, soft) = (lifecycle.clone(), lifecycle.soft().clone());
     lifecycle.spawn("operator", async move {
-        soft.run_until_cancelled(accept(&listener, &operator, &connections)).await;
+        soft.run_until_cancelled(accept(&listener, &site, &connections)).await;
         _ = std::fs::remove_file(&path);
     });
     Ok(())
@@ -117,7 +139,7 @@ pub fn listen(data_dir: &Path, operator: Operator, lifecycle: &Lifecycle) -> any
 
 /// Serves each connection in a task of its own: who does not read an answer keeps nobody
 /// waiting, neither another command nor the stop.
-async fn accept(listener: &UnixListener, operator: &Operator, lifecycle: &Lifecycle) {
+async fn accept(listener: &UnixListener, site: &Site, lifecycle: &Lifecycle) {
     let places = Arc::new(Semaphore::new(COMMANDS_AT_ONCE));
     // The semaphore is never closed.
     while let Ok(place) = Arc::clone(&places).acquire_owned().await {
@@ -129,11 +151,11 @@ async fn accept(listener: &UnixListener, operator: &Operator, lifecycle: &Lifecy
                 continue;
             }
         };
-        let (operator, soft) = (operator.clone(), lifecycle.soft().clone());
+        let (site, soft) = (site.clone(), lifecycle.soft().clone());
         lifecycle.spawn_one_of_many(async move {
             // A command that a stop cuts has done its work or not, nothing in between:
             // whoever gave it sees that no answer came, and may give it again.
-            if let Some(Err(error)) = soft.run_until_cancelled(serve(socket, &operator)).await {
+            if let Some(Err(error)) = soft.run_until_cancelled(serve(socket, &site)).await {
                 tracing::warn!(error = %format!("{error:#}"), "an operator's command broke off");
             }
             drop(place);
@@ -141,54 +163,72 @@ async fn accept(listener: &UnixListener, operator: &Operator, lifecycle: &Lifecy
     }
 }
 
-async fn serve(socket: UnixStream, operator: &Operator) -> anyhow::Result<()> {
+async fn serve(socket: UnixStream, site: &Site) -> anyhow::Result<()> {
     let (from, to) = socket.into_split();
     let mut answer = Answer { to, unread: false };
     let mut line = String::new();
     let mut from = BufReader::new(from.take(MAX_COMMAND_BYTES));
     timeout(READ_DEADLINE, from.read_line(&mut line)).await.context("no command came")??;
     let last = match serde_json::from_str(&line) {
-        Ok(command) => match obey(operator, command, Out::Socket(&mut answer)).await {
-            Ok(done) => Line::Done(done),
-            Err(error) => Line::Failed(format!("{error:#}")),
-        },
+        Ok(command) => {
+            let quiet = matches!(&command, Command::Feed { follow: true, .. });
+            let obeyed = obey(site, command, Out::Socket(&mut answer));
+            let obeyed = tokio::select! {
+                obeyed = obeyed => obeyed,
+                // Where nothing is written for hours, nothing else tells that nobody listens.
+                () = hung_up(from.into_inner().into_inner()), if quiet => return Ok(()),
+            };
+            match obeyed {
+                Ok(done) => Line::Done(done),
+                Err(error) => Line::Failed(format!("{error:#}")),
+            }
+        }
         Err(error) => Line::Failed(format!("this is no command: {error}")),
     };
     answer.line(&last).await
 }
 
+async fn hung_up(mut from: OwnedReadHalf) {
+    // More than the command is not read, only thrown away; an error is a hang-up, too.
+    _ = tokio::io::copy(&mut from, &mut tokio::io::sink()).await;
+}
+
 async fn alone(config: &Config, command: Command) -> anyhow::Result<()> {
+    if matches!(command, Command::Feed { follow: true, .. }) {
+        bail!("no server runs on the data folder {}: there is nothing to follow", config.data_dir.display());
+    }
     let folder = config.data_dir.clone();
     let open = async {
         // In a thread: on a network disk that is away this hangs, and with it the deadline.
         let data_dir = tokio::task::spawn_blocking(move || DataDir::lock(&folder)).await??;
         let (platform, signer) = platform::open(config, &data_dir, Clock::system())?;
-        let operator = Operator::open(&config.user, &platform, signer).await?;
-        anyhow::Ok((data_dir, platform, operator))
+        let accounts = Operator::open(&config.user, &platform, signer).await?;
+        let feeds = Feeds::in_folder(data_dir.path());
+        anyhow::Ok((data_dir, platform, Site { accounts, feeds }))
     };
     let opened = timeout(OPEN_DEADLINE, open).await;
-    let (_data_dir, platform, operator) =
+    let (_data_dir, platform, site) =
         opened.with_context(|| format!("the data folder {} does not answer", config.data_dir.display()))??;
-    let done = obey(&operator, command, Out::Terminal).await;
+    let done = obey(&site, command, Out::Terminal).await;
     platform.lifecycle.stop(Duration::from_secs(5)).await;
     eprintln!("{}", done?);
     Ok(())
 }
 
 /// Carries a command out. Returns what to say at the end.
-async fn obey(operator: &Operator, command: Command, mut out: Out<'_>) -> anyhow::Result<String> {
+async fn obey(site: &Site, command: Command, mut out: Out<'_>) -> anyhow::Result<String> {
     match command {
         Command::Grant { name } => {
-            let account = operator.grant_site_admin(&name).await?;
+            let account = site.accounts.grant_site_admin(&name).await?;
             Ok(format!("{} is a site admin from its next log-in or refresh on", account.name))
         }
         Command::ResetPassword { name } => {
-            let password = operator.reset_password(&name).await?;
+            let password = site.accounts.reset_password(&name).await?;
             Ok(format!("the new password of {name} is {}; all its log-ins have ended", password.0))
         }
         Command::Seed { accounts, prefix, password } => {
             let names = SeedNames::Numbered { prefix, accounts };
-            let mut seeding = operator.seed(Seed { names, password }).await?;
+            let mut seeding = site.accounts.seed(Seed { names, password }).await?;
             let mut made = 0;
             loop {
                 let page = seeding.next_page().await?;
@@ -197,7 +237,24 @@ async fn obey(operator: &Operator, command: Command, mut out: Out<'_>) -> anyhow
                 }
                 made += page.len();
                 for account in page {
-                    out.account(account).await?;
+                    out.line(Line::Account(account)).await?;
+                }
+            }
+        }
+        Command::Feed { room, after, follow } => {
+            let mut reader = site.feeds.open(room, after.as_deref()).await?;
+            let mut events = 0;
+            loop {
+                let page = reader.next_page().await?;
+                if page.is_empty() && !follow {
+                    return Ok(format!("{events} events"));
+                }
+                if page.is_empty() {
+                    reader.wait().await;
+                }
+                for line in page {
+                    events += u64::from(matches!(line, FeedLine::Event(_)));
+                    out.line(Line::Feed(line)).await?;
                 }
             }
         }
@@ -225,24 +282,32 @@ impl Answer {
     }
 }
 
-/// Where seeded accounts go.
+/// Where the lines of an answer go.
 enum Out<'a> {
     Socket(&'a mut Answer),
     Terminal,
 }
 
 impl Out<'_> {
-    async fn account(&mut self, account: SeededAccount) -> anyhow::Result<()> {
+    async fn line(&mut self, line: Line) -> anyhow::Result<()> {
         match self {
-            Self::Socket(answer) => answer.line(&Line::Account(account)).await,
-            Self::Terminal => print(&account),
+            Self::Socket(answer) => answer.line(&line).await,
+            Self::Terminal => print(&line),
         }
     }
 }
 
-fn print(account: &SeededAccount) -> anyhow::Result<()> {
-    println!("{}", serde_json::to_string(account)?);
-    Ok(())
+fn print(line: &Line) -> anyhow::Result<()> {
+    let json = match line {
+        Line::Account(account) => serde_json::to_string(account)?,
+        Line::Feed(line) => serde_json::to_string(line)?,
+        Line::Done(text) | Line::Failed(text) => {
+            eprintln!("{text}");
+            return Ok(());
+        }
+    };
+    // Not println!, which panics when whoever reads has seen enough.
+    writeln!(std::io::stdout(), "{json}").context("writing to standard output")
 }
 
 async fn ask(socket: UnixStream, command: &Command) -> anyhow::Result<()> {
@@ -251,18 +316,20 @@ async fn ask(socket: UnixStream, command: &Command) -> anyhow::Result<()> {
     text.push('\n');
     to.write_all(text.as_bytes()).await.context("the server broke off")?;
     let mut lines = BufReader::new(from).lines();
+    let deadline = if matches!(command, Command::Feed { follow: true, .. }) { Duration::MAX } else { ANSWER_DEADLINE };
     loop {
-        let line = timeout(ANSWER_DEADLINE, lines.next_line()).await.context("the server does not answer")?;
+        let line = timeout(deadline, lines.next_line()).await.context("the server does not answer")?;
         let Some(line) = line.context("the server broke off")? else {
             bail!("the server stopped or broke off before it was done; give the command again");
         };
         match serde_json::from_str(&line).context("the server's answer is not understood")? {
-            Line::Account(account) => print(&account)?,
-            Line::Done(text) => {
-                eprintln!("{text}");
-                return Ok(());
-            }
             Line::Failed(text) => bail!(text),
+            line => {
+                print(&line)?;
+                if matches!(line, Line::Done(_)) {
+                    return Ok(());
+                }
+            }
         }
     }
 }

@@ -19,6 +19,7 @@ use push::Push;
 use tokio::net::TcpListener;
 use user::{Operator, User};
 
+use crate::operator::Site;
 use crate::{Config, operator, platform, reload};
 
 /// A running process with all services on embedded back-ends.
@@ -110,7 +111,8 @@ impl App {
             let admission = Admission::new(MAX_OPS_CONNECTIONS, []);
             serve(ops, router, MAX_OPS_CONNECTIONS, admission, &platform.lifecycle);
         }
-        operator::listen(data_dir.path(), user.operator(), &platform.lifecycle)?;
+        let site = Site { accounts: user.operator(), feeds: push.feeds() };
+        operator::listen(data_dir.path(), site, &platform.lifecycle)?;
         Ok(Self {
             http: addresses.0,
             ops: addresses.1,

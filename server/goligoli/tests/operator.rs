@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use common::Clock;
 use common::data_dir::DataDir;
-use goligoli::operator::{Command, listen};
+use goligoli::operator::{Command, Site, listen};
 use goligoli::{Config, config, platform};
 use idl::user::Secret;
 use tokio::io::AsyncWriteExt as _;
@@ -17,8 +17,9 @@ async fn who_reads_no_answer_is_hung_up_on() {
     let config: Config = toml::from_str(config::DEFAULTS).unwrap();
     let data_dir = DataDir::lock(folder.path()).unwrap();
     let (platform, signer) = platform::open(&config, &data_dir, Clock::system()).unwrap();
-    let operator = Operator::open(&config.user, &platform, signer).await.unwrap();
-    listen(data_dir.path(), operator, &platform.lifecycle).unwrap();
+    let accounts = Operator::open(&config.user, &platform, signer).await.unwrap();
+    let site = Site { accounts, feeds: push::Feeds::in_folder(data_dir.path()) };
+    listen(data_dir.path(), site, &platform.lifecycle).unwrap();
 
     let mut socket = UnixStream::connect(folder.path().join("operator.sock")).await.unwrap();
     let password = Secret("correct horse".to_owned());

@@ -10,7 +10,9 @@ use std::sync::Arc;
 use bytes::{Bytes, BytesMut};
 use idl::event::{EventType, RoomState, SuppressedEvent};
 use idl::message::Cursor;
+use idl::push::Lane;
 
+use crate::feeds::Appended;
 use crate::frame::{self, Position};
 use crate::record::{Change, Event, Head, Record, Retention};
 
@@ -264,6 +266,22 @@ impl Feed {
             parts = vec![parts.concat().into()];
         }
         if last == after { Read::Nothing } else { Read::Frames { parts, last, events } }
+    }
+
+    /// What comes after event `after`, at most so many, for the operator.
+    pub(crate) fn appended(&self, after: u64, most: usize) -> Vec<Appended> {
+        let skip = usize::try_from(after + 1 - self.first).unwrap_or(usize::MAX);
+        let numbered = (after + 1..).zip(self.entries.iter().skip(skip));
+        let appended = |(seq, entry): (u64, &Entry)| Appended {
+            id: self.at(seq).to_string(),
+            event: entry.event,
+            source: entry.source.to_string(),
+            at_ms: entry.at_ms,
+            appended_ms: entry.appended_ms,
+            lane: if entry.ordinary { Lane::Ordinary } else { Lane::Guaranteed },
+            bytes: entry.end - entry.start,
+        };
+        numbered.take(most).map(appended).collect()
     }
 
     /// Where a client goes on that saw everything up to `seen`.

@@ -11,6 +11,7 @@ mod bucket;
 mod draft;
 mod egress;
 mod feed;
+mod feeds;
 mod frame;
 mod hello;
 mod limiter;
@@ -36,6 +37,7 @@ use idl::push::{Push as _, PushClient};
 use serde::{Deserialize, Serialize};
 use tarpc::server::Channel as _;
 
+pub use crate::feeds::{Appended, FeedLine, FeedReader, Feeds};
 use crate::record::Retention;
 use crate::revocation_feed::RevocationFeed;
 use crate::rooms::Rooms;
@@ -158,6 +160,12 @@ impl Push {
     pub fn serve_in_process(&self) -> PushClient {
         let service = self.clone();
         common::rpc::in_process(&self.platform.lifecycle, |far| far.execute(service.serve())).into()
+    }
+
+    /// The feeds, for the operator.
+    #[must_use]
+    pub fn feeds(&self) -> Feeds {
+        Feeds::of(self.rooms.clone())
     }
 
     fn streams_open(&self) -> u64 {

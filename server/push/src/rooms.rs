@@ -2,7 +2,7 @@
 //! put away when nobody has needed them for a while.
 
 use std::collections::HashMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -73,7 +73,12 @@ impl Rooms {
 
     /// Counts a viewer into a room. `None`: nobody has ever published to such a room.
     pub(crate) async fn join(&self, id: RoomId) -> Result<Option<Viewing>, Refusal> {
-        Ok(self.get(id, false).await?.map(|room| room.join(&self.inner.streams)))
+        Ok(self.find(id).await?.map(|room| room.join(&self.inner.streams)))
+    }
+
+    /// A room. `None`: nobody has ever published to such a room.
+    pub(crate) async fn find(&self, id: RoomId) -> Result<Option<Arc<Room>>, Refusal> {
+        self.get(id, false).await
     }
 
     /// Hands a command to a room's writer; makes the room if need be.
@@ -135,7 +140,7 @@ impl Rooms {
     }
 
     async fn load(&self, id: RoomId, make: bool) -> anyhow::Result<Option<Arc<Room>>> {
-        let path = self.inner.folder.join(format!("{:02x}", id.0 % 256)).join(format!("{id}.feed"));
+        let path = file_of(&self.inner.folder, id);
         let (keep, now_ms) = (self.inner.settings.retention(), self.inner.clock.now().0.cast_unsigned());
         let loaded = tokio::task::spawn_blocking(move || -> anyhow::Result<_> {
             let file = match Log::<Record>::load(&path)? {
@@ -244,6 +249,11 @@ impl Rooms {
             }
         }
     }
+}
+
+/// Where a room's feed lies.
+pub(crate) fn file_of(folder: &Path, id: RoomId) -> PathBuf {
+    folder.join(format!("{:02x}", id.0 % 256)).join(format!("{id}.feed"))
 }
 
 fn unavailable() -> Refusal {

@@ -20,8 +20,9 @@ impl Stand {
         config.data_dir = folder.path().to_owned();
         let data_dir = DataDir::lock(folder.path()).unwrap();
         let (platform, signer) = platform::open(&config, &data_dir, Clock::system()).unwrap();
-        let operator = Operator::open(&config.user, &platform, signer).await.unwrap();
-        listen(data_dir.path(), operator, &platform.lifecycle).unwrap();
+        let accounts = Operator::open(&config.user, &platform, signer).await.unwrap();
+        let site = Site { accounts, feeds: Feeds::in_folder(data_dir.path()) };
+        listen(data_dir.path(), site, &platform.lifecycle).unwrap();
         Self { config, platform, _data_dir: data_dir, _folder: folder }
     }
 
