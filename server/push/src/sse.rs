@@ -92,13 +92,9 @@ async fn open(
     };
     let soft = push.platform.lifecycle.soft().clone();
     let revocations = push.platform.verifier.revocations();
-    let stream = Stream::begin(viewing, &arrival, &push.settings, revocations, soft).ok_or_else(no_such_room)?;
+    let stream = Stream::begin(viewing, place.flatten(), &arrival, &push.settings, revocations, soft);
     // The connection is cut at *hard*; the stream itself need not know.
-    let body = futures::stream::unfold((stream, place), |(mut stream, place)| async move {
-        let bytes = stream.next().await?;
-        Some((Ok::<_, std::convert::Infallible>(bytes), (stream, place)))
-    });
-    Ok(event_stream(Body::from_stream(body)))
+    Ok(event_stream(Body::from_stream(stream.ok_or_else(no_such_room)?)))
 }
 
 /// Who watches. A bad bearer token is an error; a cookie that has expired makes a guest,

@@ -1,15 +1,18 @@
 //! One viewer's stream: what it is sent, in which order, and when it ends.
 //!
-//! A viewer costs a cursor into the room's feed, two timers and at most one batch of
-//! shared bytes; it has no queue of its own. Who reads too slowly falls out of the feed
+//! A viewer costs a cursor into the room's feed, a timer and at most one batch of shared
+//! bytes; it has no queue of its own. Who reads too slowly falls out of the feed
 //! and skips ahead, told exactly how much it missed.
 
 use std::collections::VecDeque;
+use std::convert::Infallible;
 use std::num::NonZeroU32;
 use std::pin::Pin;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
+use common::http::admission::Place;
 use common::revocation::Revocations;
 use governor::clock::DefaultClock;
 use governor::state::{InMemoryState, NotKeyed};
@@ -19,7 +22,7 @@ use idl::event::{ByeEvent, ByeReason, GapEvent, ViewersEvent, WelcomeEvent};
 use rand::RngExt as _;
 use tokio::sync::watch;
 use tokio::time::{Instant, Sleep};
-use tokio_util::sync::CancellationToken;
+use tokio_util::sync::{CancellationToken, ReusableBoxFuture};
 
 use crate::Settings;
 use crate::feed::{Read, Resume};
@@ -51,6 +54,8 @@ pub(crate) struct Arrival {
 /// A viewer's stream.
 pub(crate) struct Stream {
     viewing: Viewing,
+    /// The address's place, held as long as the stream.
+    _place: Option<Place>,
     device: Option<DeviceId>,
     /// The number of the last event that was handed out.
     seen: u64,
@@ -61,7 +66,8 @@ pub(crate) struct Stream {
     ended: bool,
     /// What the viewer asked for, if it is less than all.
     thinned: Option<Thinned>,
-    bell: watch::Receiver<()>,
+    /// Done when the room's bell has rung.
+    rung: ReusableBoxFuture<'static, watch::Receiver<()>>,
     /// The number of viewers that was told last.
     connections_told: u64,
     revocations: Revocations,
@@ -100,6 +106,7 @@ impl Stream {
     /// A stream with its first words ready. `None`: nobody ever said what the room is.
     pub(crate) fn begin(
         viewing: Viewing,
+        place: Option<Place>,
         arrival: &Arrival,
         settings: &Settings,
         revocations: &Revocations,
@@ -112,13 +119,14 @@ impl Stream {
         let ends_at = now + Duration::from_millis(lease_ms);
         let heartbeat = Duration::from_millis(settings.heartbeat_ms);
         let mut stream = Self {
+            _place: place,
             device: arrival.device.map(|(device, _)| device),
             seen: 0,
             ready: VecDeque::new(),
             left: arrival.max_events.unwrap_or(u64::MAX),
             ended: false,
             thinned: arrival.rate_per_s.map(Thinned::to),
-            bell: room.bell(),
+            rung: ReusableBoxFuture::new(rung(room.bell())),
             connections_told: room.connections_announced(),
             revocations: revocations.clone(),
             soft,
@@ -152,35 +160,28 @@ impl Stream {
         Some(stream)
     }
 
-    /// The next bytes; `None` at the end.
-    pub(crate) async fn next(&mut self) -> Option<Bytes> {
-        loop {
-            if let Some(bytes) = self.ready.pop_front() {
-                return Some(bytes);
-            }
-            if self.ended {
-                return None;
-            }
-            let now = Instant::now();
-            self.heed_stop(now);
-            let room = &self.viewing.room;
-            if self.left == 0 {
-                self.bye(ByeReason::Complete);
-            } else if now >= self.ends_at {
-                self.bye(self.end_reason);
-            } else if self.is_revoked() {
-                self.bye(ByeReason::Revoked);
-            } else if self.device.is_none() && !guests_may_watch(room) {
-                self.bye(ByeReason::GuestsOut);
-            } else if self.read(now) {
-                // It is ready, or was passed over.
-            } else if self.viewing.room.has_ended() && self.end_reason != ByeReason::Draining {
-                // Its writer broke: whoever comes back makes a new one.
-                self.bye(ByeReason::Lease);
-            } else if !self.tell_viewers() && !self.beat(now) {
-                self.wait().await;
-            }
+    /// Makes the next bytes ready, or ends. `false`: there is nothing to say now.
+    fn step(&mut self) -> bool {
+        let now = Instant::now();
+        self.heed_stop(now);
+        let room = &self.viewing.room;
+        if self.left == 0 {
+            self.bye(ByeReason::Complete);
+        } else if now >= self.ends_at {
+            self.bye(self.end_reason);
+        } else if self.is_revoked() {
+            self.bye(ByeReason::Revoked);
+        } else if self.device.is_none() && !guests_may_watch(room) {
+            self.bye(ByeReason::GuestsOut);
+        } else if self.read(now) {
+            // It is ready, or was passed over.
+        } else if self.viewing.room.has_ended() && self.end_reason != ByeReason::Draining {
+            // Its writer broke: whoever comes back makes a new one.
+            self.bye(ByeReason::Lease);
+        } else {
+            return self.tell_viewers() || self.beat(now);
         }
+        true
     }
 
     /// When the process stops, streams end spread over the drain, and sooner than the lease would.
@@ -280,19 +281,41 @@ impl Stream {
         }
         is_due
     }
+}
 
-    /// Sleeps until there may be something to do.
-    async fn wait(&mut self) {
-        tokio::select! {
-            biased;
-            // An error says that the room is gone, and then it has ended.
-            _ = self.bell.changed() => {}
-            () = self.timer.as_mut() => {
+impl futures::Stream for Stream {
+    type Item = Result<Bytes, Infallible>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let this = &mut *self;
+        loop {
+            if let Some(bytes) = this.ready.pop_front() {
+                return Poll::Ready(Some(Ok(bytes)));
+            }
+            if this.ended {
+                return Poll::Ready(None);
+            }
+            if this.step() {
+                continue;
+            }
+            // Whatever happens from the last ring on, rings again: nothing is slept through.
+            if let Poll::Ready(bell) = this.rung.poll(cx) {
+                this.rung.set(rung(bell));
+            } else if this.timer.as_mut().poll(cx).is_ready() {
                 // The beat may have moved since; it is not worth a reset each time.
-                self.timer.as_mut().reset(self.ends_at.min(self.beat_at));
+                this.timer.as_mut().reset(this.ends_at.min(this.beat_at));
+            } else {
+                return Poll::Pending;
             }
         }
     }
+}
+
+/// Returns when the bell has rung since the receiver heard it last.
+async fn rung(mut bell: watch::Receiver<()>) -> watch::Receiver<()> {
+    // The room has the bell, and the stream has the room: it can't be gone.
+    _ = bell.changed().await;
+    bell
 }
 
 /// Whether the room takes viewers who are not signed in.
