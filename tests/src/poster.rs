@@ -32,6 +32,8 @@ pub struct Plan {
     /// Connections; each has one post under way. With a single one the posts are answered in
     /// their order. Too few for the rate: posts are late ([`Posted::late_us`]), none is left out.
     pub connections: usize,
+    /// The stamps' numbers go on from this.
+    pub first: u64,
     /// Ends by itself after so many.
     pub most: Option<u64>,
 }
@@ -55,7 +57,7 @@ impl Plan {
             let headers = [("Authorization", bearer[account].as_str()), ("Content-Type", "application/json")];
             http::post(&path, &headers, &format!(r#"{{"text":"{stamp}"}}"#))
         };
-        Self { address, request: Arc::new(request), class: "", per_second, connections: 32, most: None }
+        Self { address, request: Arc::new(request), class: "", per_second, connections: 32, first: 0, most: None }
     }
 }
 
@@ -189,7 +191,7 @@ impl Shared {
             }
             let Some(open) = &mut connection else { return };
             let sent = Instant::now();
-            let request = (self.plan.request)(Stamp::now(n, self.plan.class));
+            let request = (self.plan.request)(Stamp::now(self.plan.first + n, self.plan.class));
             let answer = tokio::time::timeout(ANSWER_DEADLINE, open.ask(&request)).await;
             let mut posted = self.posted();
             posted.sent += 1;
