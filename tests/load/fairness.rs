@@ -7,20 +7,22 @@ use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
 use serde_json::Value;
 use tokio::task::JoinSet;
-use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
+use tokio::time::{Instant, sleep_until};
+
+use crate::asked::seed;
+use crate::flood::{all_created, begin, flood};
 
 const PEOPLE: usize = 50;
 /// Of those who say one line each within one second, so many are seen by all.
 const AT_LEAST_SEEN: usize = 45;
-const BOT_LINES_PER_S: u32 = 200;
+const BOT_LINES_PER_S: f64 = 200.0;
 /// The people speak in these seconds of the bot's life: as it begins, when it has long
 /// emptied the bucket, and the same people once more.
 const SECONDS: [u64; 3] = [0, 3, 6];
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_bot_does_not_crowd_people_out() {
-    let seed = rand::random();
-    println!("seed {seed}");
+    let mut rng = StdRng::seed_from_u64(seed());
     // The project's own rate and burst.
     let server = Setup::new().unset("PUSH__RATE_PER_S").unset("PUSH__BURST").start().await;
     let scene = Scene::open(&server).await;
@@ -29,14 +31,13 @@ async fn a_bot_does_not_crowd_people_out() {
     let mut witness = Watch::guest().open(&server, &scene.room).await;
     _ = witness.next("hello").await;
 
-    let begin = Instant::now();
-    let flood = tokio::spawn(flood(bot.clone(), scene.room.clone(), Duration::from_secs(SECONDS[2] + 1)));
-    let mut rng = StdRng::seed_from_u64(seed);
+    let flood = begin(flood(&server, &scene.room, std::slice::from_ref(&bot), BOT_LINES_PER_S));
+    let began = Instant::now();
     let mut said: Vec<Vec<String>> = Vec::new();
     for second in SECONDS {
         let mut speaking = JoinSet::new();
         for person in &people {
-            let at = begin + Duration::from_secs(second) + Duration::from_millis(rng.random_range(0..1_000));
+            let at = began + Duration::from_secs(second) + Duration::from_millis(rng.random_range(0..1_000));
             let (person, room) = (person.clone(), scene.room.clone());
             speaking.spawn(async move {
                 sleep_until(at).await;
@@ -46,8 +47,8 @@ async fn a_bot_does_not_crowd_people_out() {
         }
         said.push(speaking.join_all().await);
     }
-    let bots_lines = flood.await.unwrap();
-    assert!(bots_lines as u64 >= u64::from(BOT_LINES_PER_S) * SECONDS[2] / 2, "a bot that hardly posts proves nothing");
+    let (bots_lines, span) = (all_created(&flood.stop()), began.elapsed());
+    assert!(bots_lines as f64 >= BOT_LINES_PER_S / 2.0 * span.as_secs_f64(), "a bot that hardly posts proves nothing");
 
     // What the senders are told is what a viewer saw.
     let told = deliveries(&server, &scene).await;
@@ -78,23 +79,6 @@ async fn a_bot_does_not_crowd_people_out() {
     );
     assert!(shown.iter().all(|people| *people >= AT_LEAST_SEEN), "the bot crowded people out");
     assert!(bots_shown > 0, "tokens that nobody else wants are the bot's");
-}
-
-/// Posts at a steady pace, whatever becomes of the posts; returns how many were accepted.
-async fn flood(bot: Account, room: String, span: Duration) -> usize {
-    let end = Instant::now() + span;
-    let mut pace = interval(Duration::from_secs(1) / BOT_LINES_PER_S);
-    pace.set_missed_tick_behavior(MissedTickBehavior::Burst);
-    let mut posting = JoinSet::new();
-    for n in 0.. {
-        pace.tick().await;
-        if Instant::now() >= end {
-            break;
-        }
-        let (bot, room) = (bot.clone(), room.clone());
-        posting.spawn(async move { bot.say(&room, &format!("buy now {n}")).await.status == 201 });
-    }
-    posting.join_all().await.into_iter().filter(|accepted| *accepted).count()
 }
 
 /// All that was said, once it is known of all what became of it.

@@ -9,4 +9,14 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod appended;
+mod asked;
+mod bad_readers;
 mod fairness;
+mod flood;
+mod goodbye;
+mod guaranteed;
+mod kills;
+mod limiter;
+mod sockets;
+mod storm;

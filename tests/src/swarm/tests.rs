@@ -150,7 +150,9 @@ fn stalled_and_dripping_viewers_take_little_and_know_when_they_are_cut() {
     let server = Server::new();
     let options = Options { stalled: 1, dripping: 1, ..Options::viewers(2) };
     let swarm = Swarm::start(server.target.clone(), &options).unwrap();
-    let accepted = server.accept_all(2, &hello(4));
+    let mut accepted = [server.accept(), server.accept()];
+    let long_head = HEAD.replace("\r\n\r\n", &format!("\r\nX-Long: {}\r\n\r\n", "x".repeat(2_000)));
+    accepted.iter_mut().for_each(|viewer| viewer.say(&format!("{long_head}{}", hello(4))));
     swarm.wait_until_all_watch(SOON);
     for viewer in &accepted {
         viewer.socket.set_nonblocking(true).unwrap();

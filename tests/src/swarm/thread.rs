@@ -183,7 +183,11 @@ impl Thread {
                 self.lose(index, End::Broken);
             }
             (State::Watching, Role::Stalled | Role::Dripping) => {}
-            (State::Opening, Role::Stalled | Role::Dripping) => _ = self.read(index, HEAD_BYTES),
+            (State::Opening, Role::Stalled | Role::Dripping) => {
+                // The head may be longer than one read, and no further event comes once the
+                // small receive buffer is full.
+                while self.read(index, HEAD_BYTES) == Got::Full && self.viewers[index].state == State::Opening {}
+            }
             (State::Opening | State::Watching, Role::Ordinary) => {
                 // A read that does not fill the buffer has emptied the socket; only when the
                 // server has closed may there be an end behind it.

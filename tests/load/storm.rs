@@ -1,0 +1,56 @@
+//! All viewers of a large room lose their connections and come back at the same moment.
+
+use std::time::Instant;
+
+use goligoli_tests::process::cpu_seconds;
+use goligoli_tests::swarm::{Options, Swarm, Target};
+use goligoli_tests::{Account, Scene, Setup, Watch};
+
+use crate::asked::{LONG, full};
+
+/// What is said while they are away.
+const BEHIND: usize = 100;
+/// Neither side may need more: a common hard limit.
+const MOST_DESCRIPTORS: usize = 20_000;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn all_catch_up_when_all_come_back_at_once() {
+    let viewers = if full() { 10_000 } else { 2_000 };
+    let server = Setup::new().start().await;
+    let scene = Scene::open(&server).await;
+    let speaker = Account::register(&server, "mei").await;
+    let swarm = Swarm::start(Target::room(server.address(), &scene.room), &Options::viewers(viewers)).unwrap();
+    _ = swarm.wait_until_all_watch(LONG);
+    let mut witness = Watch::guest().open(&server, &scene.room).await;
+    let came = witness.next("hello").await.id.unwrap();
+    _ = swarm.wait_until_all_at(came.parse().unwrap(), LONG);
+
+    swarm.leave();
+    _ = swarm.mark();
+    for n in 0..BEHIND {
+        _ = speaker.say(&scene.room, &format!("line {n}")).await.expect(201);
+    }
+    let last = witness.through_text(&format!("line {}", BEHIND - 1)).await.pop().unwrap().id.unwrap();
+    swarm.set_goal(last.parse().unwrap());
+    let cpu_before = cpu_seconds(server.pid());
+    let begin = Instant::now();
+    swarm.come_back(usize::MAX);
+    let report = swarm.wait_until("all have caught up", LONG, |report| report.reached == viewers);
+    let (took, cpu) = (begin.elapsed(), cpu_seconds(server.pid()) - cpu_before);
+    let descriptors = [descriptors("self"), descriptors(&server.pid().to_string())];
+    println!(
+        "{viewers} viewers, each {BEHIND} events behind: all caught up in {:.2} s (half of them in {:.2} s), \
+         {cpu:.2} s of the server's CPU; descriptors: {descriptors:?} here and there",
+        took.as_secs_f64(),
+        report.reached_us.value_at_quantile(0.5) as f64 / 1e6,
+    );
+    report.assert_whole();
+    assert_eq!(report.each_saw("danmaku"), Some(BEHIND as u32), "each sees what it missed, once");
+    assert_eq!((report.each_saw("hello"), report.tally.gaps), (Some(0), 0), "who resumes needs neither");
+    assert!(report.refused.is_empty(), "{:?}", report.refused);
+    assert!(descriptors.iter().all(|count| *count <= MOST_DESCRIPTORS), "{descriptors:?}");
+}
+
+fn descriptors(process: &str) -> usize {
+    std::fs::read_dir(format!("/proc/{process}/fd")).unwrap().count()
+}
