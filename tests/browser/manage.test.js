@@ -78,7 +78,7 @@ test('the streamer\'s panel', async (t) => {
     await online(page)
     await open()
     assert.equal(await field.inputValue(), '20')
-    await part.getByText('As the site has it', { exact: true }).click()
+    await part.getByText('Site default', { exact: true }).click()
     await field.waitFor({ state: 'detached' })
     await byId(guest, 'chat-notice').getByText('Rules changed: everybody may post', { exact: true }).last().waitFor()
     await until('the default to hold', async () => (await rate()) === null)

@@ -187,6 +187,11 @@ export interface ByeEvent {
 /** Where in the history a danmaku stands. */
 export const cursorAt = ({ sent_at_ms, id }: DanmakuEvent): string => `${sent_at_ms}.${id}`
 
+/** In the order of the history. */
+export function isBefore(one: DanmakuEvent, other: DanmakuEvent): boolean {
+  return one.sent_at_ms < other.sent_at_ms || (one.sent_at_ms === other.sent_at_ms && Number(one.id) < Number(other.id))
+}
+
 export function asEvent({ sent_at, id, session_id, sender, text, mode, color, size, delivery }: Danmaku): DanmakuEvent {
   return { id, session_id, sender, text, mode, color, size, sent_at_ms: Date.parse(sent_at), ...(delivery && { delivery }) }
 }

@@ -101,8 +101,16 @@ export class ChatLog {
     this.push({ kind: 'notice', key: `n${++this.keys}`, notice })
   }
 
-  gap({ n, from, to, retry_after_ms }: GapEvent, now: number): void {
-    this.push({ kind: 'gap', key: `g${++this.keys}`, left: n, from, to, readableAt: now + retry_after_ms })
+  /** `after`: where the last line stands that the stream brought. The gap's own cursors are some seconds wider. */
+  gap({ n, from, to, retry_after_ms }: GapEvent, now: number, after: string | null = null): void {
+    this.push({ kind: 'gap', key: `g${++this.keys}`, left: n, from: after ?? from, to, readableAt: now + retry_after_ms })
+  }
+
+  /** The line with which the list goes on after a gap. */
+  nextAfter(key: string): DanmakuEvent | null {
+    const gap = this.all.findIndex((line) => line.key === key)
+    const next = gap < 0 ? undefined : this.all.find((line, at) => at > gap && line.kind === 'danmaku')
+    return next?.kind === 'danmaku' ? next.danmaku : null
   }
 
   /** The latest lines, from a `hello`. Some of them fill the gap that came before it. */

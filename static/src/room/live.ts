@@ -3,7 +3,7 @@ import { computed, onScopeDispose, ref, watch } from 'vue'
 import { account, accountSettled, dropSignIn, renew } from '../account/account'
 import { Problem, type Request, call } from '../api/call'
 import {
-  type Danmaku, type DanmakuBody, type DanmakuEvent, type History, type Person, type Room, type RoomState, type RoomRules, type Session, asEvent, cursorAt,
+  type Danmaku, type DanmakuBody, type DanmakuEvent, type History, type Person, type Room, type RoomState, type RoomRules, type Session, asEvent, cursorAt, isBefore,
 } from '../api/contract'
 import { serverNow, setServerTime } from '../shell/clock'
 import { ChatLog, type GapLine, OLDER_PAGE } from './chatLog'
@@ -39,6 +39,8 @@ export function useLiveRoom(id: string, mostPerS: () => number | null = () => nu
   const flow = new FlowAccount()
   const own = new OwnLines(log, (danmaku) => call<Danmaku>('GET', `/rooms/${id}/danmaku/${danmaku}`))
   const flyers = new Set<Flyer>()
+  /** The last line that the stream brought: what is missed comes after it. */
+  let streamed: DanmakuEvent | null = null
   let version = 0
   let renewedAt = 0
 
@@ -61,6 +63,7 @@ export function useLiveRoom(id: string, mostPerS: () => number | null = () => nu
   function onDanmaku(danmaku: DanmakuEvent): void {
     // The lane of the staff has no limit, and no totals.
     if (danmaku.sender.role === 'viewer') flow.receive()
+    streamed = danmaku
     own.heard(danmaku)
     if (log.knows(danmaku.id)) log.shown(danmaku)
     else receive(isOwn(danmaku) ? { ...danmaku, delivery: 'live' } : danmaku, serverNow() - danmaku.sent_at_ms < FRESH_MS)
@@ -89,6 +92,7 @@ export function useLiveRoom(id: string, mostPerS: () => number | null = () => nu
       adopt(hello.room)
       viewers.value = hello.viewers
       flow.begin(hello.totals, Date.now())
+      streamed = hello.danmaku.at(-1) ?? streamed
       log.addLatest(hello.danmaku)
       log.publish()
     },
@@ -112,7 +116,7 @@ export function useLiveRoom(id: string, mostPerS: () => number | null = () => nu
       if (name) log.note({ what: muted.muted ? 'muted' : 'unmuted', name })
     },
     suppressed: (totals) => flow.take(totals, Date.now()),
-    gap: (gap) => log.gap(gap, Date.now()),
+    gap: (gap) => log.gap(gap, Date.now(), streamed && cursorAt(streamed)),
     bye: ({ reason }) => {
       if (reason === 'revoked') {
         trouble.value = 'revoked'
@@ -219,6 +223,7 @@ export function useLiveRoom(id: string, mostPerS: () => number | null = () => nu
 
   /** Loads what was missed, or the beginning of it: in a busy room that may be more than a list can hold. */
   async function loadGap({ key, from, to }: GapLine): Promise<void> {
+    const next = log.nextAfter(key)
     const found: DanmakuEvent[] = []
     let after = from
     for (let page = 0; page < MOST_PAGES; page++) {
@@ -226,11 +231,9 @@ export function useLiveRoom(id: string, mostPerS: () => number | null = () => nu
       const history = await readHistory(query)
       if (!history) return
       const items = history.items.map(asEvent)
-      // Where the list goes on again, what was missed is complete. (The first one read may be known.)
-      const known = items.findIndex((one, at) => at + page > 0 && log.knows(one.id))
-      found.push(...(known < 0 ? items : items.slice(0, known)))
-      const atEnd = items.length < GAP_PAGE || history.after_cursor === to
-      if (known >= 0 || after === null || atEnd || history.after_cursor === null) return log.fillGap(key, found)
+      const end = next ? items.findIndex((one) => !isBefore(one, next)) : -1
+      found.push(...(end < 0 ? items : items.slice(0, end)))
+      if (end >= 0 || after === null || items.length < GAP_PAGE || history.after_cursor === null) return log.fillGap(key, found)
       after = history.after_cursor
     }
     log.fillGap(key, found, after === null ? null : { from: after })

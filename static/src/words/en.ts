@@ -185,7 +185,7 @@ export const en = {
     seconds: (s: number) => `${s} s`,
     muteAll: 'Only the streamer and admins may post',
     rate: 'Lines a second that fly',
-    rateDefault: 'As the site has it',
+    rateDefault: 'Site default',
     rateOwn: 'At most',
     rateField: 'Lines a second, 1 to 1,000',
     rateHint: 'What is said beyond that is sampled out fairly. It stays in the history and the replay; your own lines and your admins’ always fly.',
