@@ -1,6 +1,6 @@
 # The two commands of the README are `make demo` and `make test`.
 
-.PHONY: demo serve page build test check advisories bench screenshots
+.PHONY: demo serve page build test check advisories bench compare screenshots
 
 # The server with a demo room in it: http://127.0.0.1:8080/
 demo: build
@@ -39,6 +39,11 @@ advisories:
 # Durable posts a second, with latencies; see "Performance" in the README.
 bench: build
 	cargo run --release --locked -p goligoli-tests --bin bench-post
+
+# Fan-out: this server beside nginx + nchan, Centrifugo, Mercure and a bare send loop; see
+# "Performance" in the README. About a quarter of an hour.
+compare: page
+	tests/compare/run.sh
 
 # The pictures in the README, taken anew from the running demo.
 screenshots: build

@@ -29,6 +29,10 @@ for tool in "$@"; do
             has_font cjk || install_debian fonts-noto-cjk fonts-noto-color-emoji fontconfig ;;
         fonts) { has_font /inter && has_font coloremoji; } || install_debian fonts-inter fonts-noto-color-emoji fontconfig ;;
         curl) command -v curl >/dev/null || install_debian curl ca-certificates ;;
+        nchan) [ -e /usr/lib/nginx/modules/ngx_nchan_module.so ] || install_debian nginx libnginx-mod-nchan ;;
+        go)
+            command -v go >/dev/null || missing "Go 1.23 or newer (https://go.dev/dl)"
+            go env GOVERSION | grep -Eq '^go(1\.(2[3-9]|[3-9][0-9])|[2-9])' || missing "Go 1.23 or newer; this is $(go env GOVERSION)" ;;
         python) command -v python3 >/dev/null && python3 -c 'import ensurepip, venv' 2>/dev/null || install_debian python3 python3-venv ;;
         *) missing "$tool, which tests/need.sh does not know" ;;
     esac

@@ -1,0 +1,5 @@
+module goligoli/compare/mercure
+
+go 1.23
+
+require github.com/dunglas/mercure v0.18.0
