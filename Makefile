@@ -1,6 +1,6 @@
 # The two commands of the README are `make demo` and `make test`.
 
-.PHONY: demo serve page build test check advisories bench compare screenshots
+.PHONY: demo serve page build test check load soak advisories bench compare screenshots
 
 # The server with a demo room in it: http://127.0.0.1:8080/
 demo: build
@@ -28,10 +28,21 @@ test:
 # The part of it that needs no browser and no Python.
 check: page
 	cargo fmt --all --check
-	cargo clippy --workspace --all-targets --locked -- -D warnings
+	cargo clippy --workspace --all-targets --features goligoli-tests/load --locked -- -D warnings
 	RUSTDOCFLAGS="-D warnings -A rustdoc::private_intra_doc_links" cargo doc --workspace --no-deps --document-private-items --locked
 	cargo build --locked -p goligoli
 	cargo test --workspace --locked
+
+# What is promised under load: the flow limiter, bad readers, storms, kills; five minutes.
+# The same dice again: make load LOAD_SEED=…
+load:
+	cargo build --release --locked -p goligoli
+	cargo test --release --locked -p goligoli-tests --features load --test load -- --test-threads=1 --nocapture
+
+# Memory under load and bad readers, for ten minutes.
+soak:
+	cargo build --release --locked -p goligoli
+	LOAD_SOAK_SECONDS=600 cargo test --release --locked -p goligoli-tests --features load --test load -- --nocapture memory
 
 advisories:
 	tests/advisories.sh

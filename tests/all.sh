@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Everything that holds goligoli together: style, documentation, unit, property, contract,
-# end-to-end, API and browser tests. Stops at the first that fails.
+# end-to-end, load, API and browser tests. Stops at the first that fails.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -14,7 +14,7 @@ step "page: types, tests, build"
 
 step "style"
 cargo fmt --all --check
-cargo clippy --workspace --all-targets --locked -- -D warnings
+cargo clippy --workspace --all-targets --features goligoli-tests/load --locked -- -D warnings
 
 step "documentation"
 RUSTDOCFLAGS="-D warnings -A rustdoc::private_intra_doc_links" cargo doc --workspace --no-deps --document-private-items --locked
@@ -22,6 +22,10 @@ RUSTDOCFLAGS="-D warnings -A rustdoc::private_intra_doc_links" cargo doc --works
 step "unit, property, contract and end-to-end tests"
 cargo build --locked -p goligoli
 cargo test --workspace --locked
+
+step "push under load"
+cargo build --release --locked -p goligoli
+cargo test --release --locked -p goligoli-tests --features load --test load -- --test-threads=1 --nocapture
 
 step "API: schemathesis on the OpenAPI document"
 tests/api/run.sh

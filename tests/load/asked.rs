@@ -5,11 +5,6 @@ use std::time::Duration;
 /// What many viewers together wait for at most, on a slow machine.
 pub(crate) const LONG: Duration = Duration::from_secs(60);
 
-/// Full size, as the README's numbers are measured: `LOAD_FULL=1`.
-pub(crate) fn full() -> bool {
-    std::env::var("LOAD_FULL").is_ok_and(|value| !value.is_empty() && value != "0")
-}
-
 /// How long memory is watched: `LOAD_SOAK_SECONDS`.
 pub(crate) fn soak() -> Duration {
     let asked = std::env::var("LOAD_SOAK_SECONDS").ok().filter(|value| !value.is_empty());

@@ -28,8 +28,10 @@ const EVICTED_WITHIN: Duration = Duration::from_secs(5);
 const POSTS_PER_S: f64 = 200.0;
 const ACCOUNTS: usize = 200;
 
-/// Memory is compared between these two moments, in bytes.
+/// Memory at this time, and at every later one, in bytes.
 const WARM: Duration = Duration::from_secs(30);
+/// Bad readers that come when the ones before have been cut.
+const RENEWED_EVERY: Duration = Duration::from_secs(10);
 const MOST_GROWTH: f64 = 1.05;
 const MOST_MORE: f64 = (8 << 20) as f64;
 
@@ -44,6 +46,8 @@ struct Stage {
 impl Stage {
     async fn set() -> Self {
         let setup = Setup::new().unset("PUSH__RATE_PER_S").unset("PUSH__BURST");
+        // Of those who post here, nobody refreshes a token.
+        let setup = setup.set("USER__ACCESS_TOKEN_SECONDS", "900");
         let server = setup.set("HTTP__SEND_BUFFER_BYTES", SEND_BUFFER_BYTES).start().await;
         let scene = Scene::open(&server).await;
         let accounts = Account::seed(&server, ACCOUNTS).await;
@@ -109,7 +113,7 @@ async fn memory_stays_flat_while_bad_readers_come_and_go() {
     let mut cut = 0;
     while begin.elapsed() < span {
         let bad = stage.bad_readers();
-        sleep_until((Instant::now() + PHASE.min(WARM / 3)).into()).await;
+        sleep_until((Instant::now() + RENEWED_EVERY).into()).await;
         let resident = resident_bytes(stage.server.pid());
         if begin.elapsed() >= WARM {
             let warm = *warm.get_or_insert(resident);

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use goligoli_tests::swarm::{Options, Position, Swarm, Target};
+use goligoli_tests::swarm::{ComeBack, Options, Position, Swarm, Target};
 use goligoli_tests::{Account, Scene, Server, Setup, Watch};
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
@@ -70,7 +70,10 @@ async fn what_a_kill_takes_out_of_the_window_is_told_exactly() {
     let mut server = Setup::new().set("PUSH__KEEP_EVENTS", KEPT).start().await;
     let scene = Scene::open(&server).await;
     let people = Account::seed(&server, PEOPLE).await;
-    let swarm = Swarm::start(Target::room(server.address(), &scene.room), &Options::viewers(VIEWERS)).unwrap();
+    // Most come back only when more has been said than is kept.
+    let come_back = ComeBack { first: Duration::from_secs(1), most: Duration::from_secs(2) };
+    let options = Options { come_back: Some(come_back), ..Options::viewers(VIEWERS) };
+    let swarm = Swarm::start(Target::room(server.address(), &scene.room), &options).unwrap();
     _ = swarm.wait_until_all_watch(LONG);
 
     let crowd = Crowd::begin(&people, &scene.room);
