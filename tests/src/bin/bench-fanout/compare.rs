@@ -168,3 +168,14 @@ fn spread(values: Vec<f64>, digits: usize) -> String {
     let (least, most) = values.iter().fold((f64::MAX, f64::MIN), |(least, most), v| (least.min(*v), most.max(*v)));
     format!("{:.digits$} ({least:.digits$}–{most:.digits$})", median(values))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_median_is_in_the_middle() {
+        assert_eq!([median(vec![3.0, 1.0, 2.0]), median(vec![4.0, 1.0]), median(vec![7.0])], [2.0, 2.5, 7.0]);
+        assert_eq!(spread(vec![3.0, 1.25, 2.0], 1), "2.0 (1.2–3.0)");
+    }
+}

@@ -159,3 +159,16 @@ pub(crate) fn said(command: &mut Command) -> String {
     let text = output.map(|output| [output.stdout, output.stderr].concat()).unwrap_or_default();
     String::from_utf8_lossy(&text).lines().next().unwrap_or_default().trim().to_owned()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_payload_is_json_of_the_size_that_was_asked_for_with_its_stamp() {
+        let stamp = Stamp { sent_us: 17, n: 4, class: "" };
+        let made = payload(stamp, 200);
+        assert_eq!((made.len(), Stamp::find(made.as_bytes())), (200, Some(stamp)));
+        assert!(serde_json::from_str::<serde_json::Value>(&made).is_ok(), "{made}");
+    }
+}

@@ -62,3 +62,15 @@ fn split(url: &str) -> anyhow::Result<(&str, &str)> {
     let rest = url.strip_prefix("http://").with_context(|| format!("{url} does not begin with http://"))?;
     Ok(rest.find('/').map_or((rest, "/"), |at| rest.split_at(at)))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_url_is_a_host_and_a_path() {
+        assert_eq!(split("http://localhost:80/a?b").unwrap(), ("localhost:80", "/a?b"));
+        assert_eq!(split("http://localhost:80").unwrap(), ("localhost:80", "/"));
+        assert!(split("https://localhost/").is_err());
+    }
+}
