@@ -17,6 +17,8 @@ export interface GapLine {
   /** History cursors around them. */
   from: string | null
   to: string | null
+  /** The last line that the stream brought before them. */
+  last: DanmakuEvent | null
   readableAt: number
 }
 export type Line = DanmakuLine | NoticeLine | GapLine
@@ -101,9 +103,8 @@ export class ChatLog {
     this.push({ kind: 'notice', key: `n${++this.keys}`, notice })
   }
 
-  /** `after`: where the last line stands that the stream brought. The gap's own cursors are some seconds wider. */
-  gap({ n, from, to, retry_after_ms }: GapEvent, now: number, after: string | null = null): void {
-    this.push({ kind: 'gap', key: `g${++this.keys}`, left: n, from: after ?? from, to, readableAt: now + retry_after_ms })
+  gap({ n, from, to, retry_after_ms }: GapEvent, now: number, last: DanmakuEvent | null = null): void {
+    this.push({ kind: 'gap', key: `g${++this.keys}`, left: n, from, to, last, readableAt: now + retry_after_ms })
   }
 
   /** The line with which the list goes on after a gap. */

@@ -3,11 +3,12 @@ import { computed, onScopeDispose, ref, watch } from 'vue'
 import { account, accountSettled, dropSignIn, renew } from '../account/account'
 import { Problem, type Request, call } from '../api/call'
 import {
-  type Danmaku, type DanmakuBody, type DanmakuEvent, type History, type Person, type Room, type RoomState, type RoomRules, type Session, asEvent, cursorAt, isBefore,
+  type Danmaku, type DanmakuBody, type DanmakuEvent, type History, type Person, type Room, type RoomState, type RoomRules, type Session, asEvent, cursorAt,
 } from '../api/contract'
 import { serverNow, setServerTime } from '../shell/clock'
 import { ChatLog, type GapLine, OLDER_PAGE } from './chatLog'
 import { FlowAccount } from './flow'
+import { beginning, isPast, wasMissed } from './missed'
 import { OwnLines } from './ownLines'
 import { RoomStream, type StreamHandlers } from './stream'
 
@@ -116,7 +117,7 @@ export function useLiveRoom(id: string, mostPerS: () => number | null = () => nu
       if (name) log.note({ what: muted.muted ? 'muted' : 'unmuted', name })
     },
     suppressed: (totals) => flow.take(totals, Date.now()),
-    gap: (gap) => log.gap(gap, Date.now(), streamed && cursorAt(streamed)),
+    gap: (gap) => log.gap({ ...gap, from: beginning(streamed) ?? gap.from }, Date.now(), streamed),
     bye: ({ reason }) => {
       if (reason === 'revoked') {
         trouble.value = 'revoked'
@@ -222,8 +223,8 @@ export function useLiveRoom(id: string, mostPerS: () => number | null = () => nu
   }
 
   /** Loads what was missed, or the beginning of it: in a busy room that may be more than a list can hold. */
-  async function loadGap({ key, from, to }: GapLine): Promise<void> {
-    const next = log.nextAfter(key)
+  async function loadGap({ key, from, to, last }: GapLine): Promise<void> {
+    const edges = { last, next: log.nextAfter(key), oldest: log.oldest }
     const found: DanmakuEvent[] = []
     let after = from
     for (let page = 0; page < MOST_PAGES; page++) {
@@ -231,8 +232,8 @@ export function useLiveRoom(id: string, mostPerS: () => number | null = () => nu
       const history = await readHistory(query)
       if (!history) return
       const items = history.items.map(asEvent)
-      const end = next ? items.findIndex((one) => !isBefore(one, next)) : -1
-      found.push(...(end < 0 ? items : items.slice(0, end)))
+      const end = items.findIndex((one) => isPast(one, edges))
+      found.push(...(end < 0 ? items : items.slice(0, end)).filter((one) => wasMissed(one, edges)))
       if (end >= 0 || after === null || items.length < GAP_PAGE || history.after_cursor === null) return log.fillGap(key, found)
       after = history.after_cursor
     }
