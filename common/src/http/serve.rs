@@ -3,22 +3,25 @@
 use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::Poll;
 use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
 use axum::extract::ConnectInfo;
+use bytes::Bytes;
 use http::{HeaderValue, header};
 use hyper::body::{Body as _, Incoming};
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tower::Service as _;
 
-use super::admission::Admission;
+use super::admission::{Admission, Place};
+use super::long_lived::{self, LongLived};
 use super::stall::StallGuard;
 use crate::Lifecycle;
 
@@ -80,11 +83,9 @@ pub fn serve(
             match (accepted, place) {
                 (Ok((socket, peer)), Ok(place)) => match admission.enter(peer.ip()) {
                     Some(own) => {
-                        let one = connection(socket, peer, router.clone(), connections.clone());
-                        connections.spawn_one_of_many(async move {
-                            one.await;
-                            drop((place, own));
-                        });
+                        let router = router.clone();
+                        let one = connection(socket, peer, router, (place, own), connections.clone());
+                        connections.spawn_one_of_many(one);
                     }
                     None => metrics::counter!("goligoli_http_turned_away_total").increment(1),
                 },
@@ -98,22 +99,42 @@ pub fn serve(
     });
 }
 
-async fn connection(socket: TcpStream, peer: SocketAddr, router: Router, lifecycle: Lifecycle) {
+/// Serves one connection; `places` are given back when it ends.
+async fn connection(
+    socket: TcpStream,
+    peer: SocketAddr,
+    router: Router,
+    places: (OwnedSemaphorePermit, Place),
+    lifecycle: Lifecycle,
+) {
     // Without this a small frame waits for the acknowledgement of the one before.
     if socket.set_nodelay(true).is_err() {
         return;
     }
+    let taken = Arc::new(Mutex::new(None));
+    let take = Arc::clone(&taken);
     let service = hyper::service::service_fn(move |request: hyper::Request<Incoming>| {
         let has_large_body = request.body().size_hint().upper().is_none_or(|bytes| bytes > BUFFER_BYTES as u64);
+        let may_be_taken = request.method() == http::Method::GET && request.version() == http::Version::HTTP_11;
         let mut request = request.map(Body::new);
         request.extensions_mut().insert(ConnectInfo(peer));
         let answer = router.clone().call(request);
+        let take = may_be_taken.then(|| Arc::clone(&take));
         Box::pin(async move {
             let mut response = answer.await?;
             let refused = response.status().is_client_error() || response.status().is_server_error();
             if has_large_body && refused {
                 // It may not have been read: then hyper closes without having said so.
                 response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+            }
+            if let Some(take) = take
+                && response.extensions().get::<LongLived>().is_some()
+            {
+                response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+                // It has no length, so hyper says in the head that it is chunked, and waits for it.
+                let silent = Body::from_stream(futures::stream::pending::<io::Result<Bytes>>());
+                let body = std::mem::replace(response.body_mut(), silent);
+                *take.lock().unwrap_or_else(PoisonError::into_inner) = Some(body);
             }
             Ok::<_, std::convert::Infallible>(response)
         })
@@ -123,20 +144,43 @@ async fn connection(socket: TcpStream, peer: SocketAddr, router: Router, lifecyc
         .header_read_timeout(HEAD_DEADLINE)
         .max_buf_size(BUFFER_BYTES)
         .serve_connection(TokioIo::new(StallGuard::new(socket, STALL)), service);
-    let ended = tokio::select! {
-        ended = poll_fn(|cx| http.poll_without_shutdown(cx)) => {
-            let socket = http.into_parts().io.into_inner().into_inner();
-            lifecycle.soft().run_until_cancelled(linger(socket)).await;
-            ended
-        }
-        () = lifecycle.soft().cancelled() => {
+    let mut soft = std::pin::pin!(lifecycle.soft().cancelled());
+    let mut stopping = false;
+    let served = poll_fn(|cx| {
+        if !stopping && soft.as_mut().poll(cx).is_ready() {
+            stopping = true;
             std::pin::Pin::new(&mut http).graceful_shutdown();
-            match lifecycle.hard().run_until_cancelled(http).await {
-                Some(ended) => ended,
-                None => return,
-            }
         }
-    };
+        let ended = http.poll_without_shutdown(cx);
+        // hyper has written the head before it waits for the body.
+        match taken.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            Some(body) => Poll::Ready(Ok(Some(body))),
+            None => ended.map_ok(|()| None),
+        }
+    });
+    let Some(ended) = lifecycle.hard().run_until_cancelled(served).await else { return };
+    let socket = http.into_parts().io.into_inner();
+    match ended {
+        Ok(Some(body)) if !socket.is_waiting() => {
+            // In a task of its own, which has no room for what the HTTP server needed.
+            let cut = lifecycle.hard().clone();
+            let soft = lifecycle.soft().clone();
+            lifecycle.spawn_one_of_many(async move {
+                let mut socket = socket;
+                let ended = long_lived::write(body, &mut socket, cut).await;
+                soft.run_until_cancelled(linger(socket.into_inner())).await;
+                drop(places);
+                note(peer, ended);
+            });
+        }
+        // The head did not fit into the socket: nothing can be said to such a client.
+        Ok(Some(_)) => {}
+        Ok(None) => _ = lifecycle.soft().run_until_cancelled(linger(socket.into_inner())).await,
+        Err(error) => note(peer, Err(error)),
+    }
+}
+
+fn note(peer: SocketAddr, ended: Result<(), impl std::fmt::Display>) {
     if let Err(error) = ended {
         tracing::debug!(%peer, %error, "a connection ended with an error");
     }

@@ -31,6 +31,11 @@ impl<S> StallGuard<S> {
         Self { socket, most, waiting: None }
     }
 
+    /// A write waits for the client to read.
+    pub(super) const fn is_waiting(&self) -> bool {
+        self.waiting.is_some()
+    }
+
     pub(super) fn into_inner(self) -> S {
         self.socket
     }

@@ -13,7 +13,7 @@ use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::extract::{Path, Query, State};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
-use common::http::{Problem, credentials, edge};
+use common::http::{LongLived, Problem, credentials, edge};
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use idl::{Code, RoomId};
@@ -94,7 +94,9 @@ async fn open(
     let revocations = push.platform.verifier.revocations();
     let stream = Stream::begin(viewing, place.flatten(), &arrival, &push.settings, revocations, soft);
     // The connection is cut at *hard*; the stream itself need not know.
-    Ok(event_stream(Body::from_stream(stream.ok_or_else(no_such_room)?)))
+    let mut response = event_stream(Body::from_stream(stream.ok_or_else(no_such_room)?));
+    response.extensions_mut().insert(LongLived);
+    Ok(response)
 }
 
 /// Who watches. A bad bearer token is an error; a cookie that has expired makes a guest,
