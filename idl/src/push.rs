@@ -76,6 +76,10 @@ pub enum Lane {
 pub struct Published {
     /// What became of each publication, in order.
     pub outcomes: Vec<Outcome>,
+    /// The room's next write of ordinary danmaku comes after so long: what is gathered until
+    /// shortly before it is shown no later than what is sent at once.
+    #[serde(default)]
+    pub writes_again_in_ms: u32,
 }
 
 /// What became of a publication.

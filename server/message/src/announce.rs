@@ -4,10 +4,11 @@
 
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, VecDeque};
+use std::time::Duration;
 
 use common::outbox::Outbox;
 use common::{Lifecycle, rpc};
-use futures::future::BoxFuture;
+use futures::future::{BoxFuture, TryFutureExt as _};
 use futures::stream::{FuturesUnordered, StreamExt as _};
 use idl::event::{DanmakuEvent, EventType, ModerationEvent};
 use idl::message::Danmaku;
@@ -82,17 +83,20 @@ fn json(event: &impl serde::Serialize) -> String {
 pub(crate) fn relay_facts(outbox: Outbox, push: PushClient, deliveries: Deliveries, lifecycle: &Lifecycle) {
     let soft = lifecycle.soft().clone();
     lifecycle.spawn("message.facts", async move {
-        let deliver = |room, facts: Vec<Publication>| publish(push.clone(), RoomId(room), facts, deliveries.clone());
+        let deliver =
+            |room, facts: Vec<Publication>| publish(push.clone(), RoomId(room), facts, deliveries.clone()).map_ok(drop);
         outbox.relay(soft, deliver).await;
     });
 }
 
+/// Hands publications to push; returns after how long it writes ordinary danmaku again.
 async fn publish(
     push: PushClient,
     room: RoomId,
     mut publications: Vec<Publication>,
     deliveries: Deliveries,
-) -> Result<(), Refusal> {
+) -> Result<Duration, Refusal> {
+    let mut writes_again_in = Duration::ZERO;
     while !publications.is_empty() {
         let rest = publications.split_off(publications.len().min(MAX_PUBLICATIONS));
         let danmaku: Vec<_> = publications.iter().map(danmaku_of).collect();
@@ -101,9 +105,10 @@ async fn publish(
         for (danmaku, outcome) in danmaku.into_iter().zip(published.outcomes) {
             danmaku.into_iter().for_each(|danmaku| deliveries.note(danmaku, outcome));
         }
+        writes_again_in = Duration::from_millis(published.writes_again_in_ms.into());
         publications = rest;
     }
-    Ok(())
+    Ok(writes_again_in)
 }
 
 /// Starts handing ordinary danmaku to push. Ends when the queue's senders are gone and
@@ -126,6 +131,7 @@ pub(crate) fn start(
         ready: VecDeque::new(),
         waiting: 0,
         calls: FuturesUnordered::new(),
+        gathering: FuturesUnordered::new(),
         push_is_away: false,
     };
     let hard = lifecycle.hard().clone();
@@ -135,8 +141,14 @@ pub(crate) fn start(
     sender
 }
 
-/// Gathers danmaku by room while the room's call before is under way: one call per room
-/// at a time keeps their order, and a room whose call hangs delays no other.
+/// A room's next call is made this long before push writes again, so that it is there then.
+const CALL_BEFORE_WRITE: Duration = Duration::from_millis(4);
+/// Whatever push says, no danmaku is held back for longer.
+const MAX_GATHERING: Duration = Duration::from_millis(100);
+
+/// Gathers danmaku by room while the room's call before is under way, and until push is about
+/// to write again: one call per room at a time keeps their order, and a room whose call
+/// hangs delays no other.
 struct Announcer {
     push: PushClient,
     deliveries: Deliveries,
@@ -145,19 +157,21 @@ struct Announcer {
     // Full: further danmaku of that room are not shown live and counted as undelivered.
     most_waiting_per_room: usize,
     rooms_at_once: usize,
-    /// What waits of each room that is ready or has a call under way.
+    /// What waits of each room that is ready, is called, or gathers.
     rooms: HashMap<RoomId, VecDeque<Publication>>,
-    /// Rooms with something waiting and no call under way, in the order they came.
+    /// Rooms with something waiting that may be called, in the order they came.
     ready: VecDeque<RoomId>,
     waiting: usize,
     calls: FuturesUnordered<BoxFuture<'static, Called>>,
+    /// Rooms that push would not write for yet; as many as were called a moment ago.
+    gathering: FuturesUnordered<BoxFuture<'static, RoomId>>,
     push_is_away: bool,
 }
 
 struct Called {
     room: RoomId,
     publications: usize,
-    outcome: Result<(), Refusal>,
+    outcome: Result<Duration, Refusal>,
 }
 
 impl Announcer {
@@ -166,11 +180,12 @@ impl Announcer {
         let mut open = true;
         loop {
             self.call();
-            if !open && self.calls.is_empty() {
+            if !open && self.calls.is_empty() && self.gathering.is_empty() {
                 return;
             }
             tokio::select! {
                 Some(called) = self.calls.next(), if !self.calls.is_empty() => self.called(called),
+                Some(room) = self.gathering.next(), if !self.gathering.is_empty() => self.gathered(room),
                 n = queue.recv_many(&mut taken, MAX_PUBLICATIONS), if open && self.waiting < self.most_waiting => {
                     open = n > 0;
                     taken.drain(..).for_each(|danmaku| self.gather(&danmaku));
@@ -210,9 +225,17 @@ impl Announcer {
     }
 
     fn called(&mut self, called: Called) {
-        match self.rooms.entry(called.room) {
-            Entry::Occupied(room) if room.get().is_empty() => drop(room.remove()),
-            _ => self.ready.push_back(called.room),
+        let pause = called.outcome.as_ref().map_or(Duration::ZERO, |writes_again_in| {
+            writes_again_in.saturating_sub(CALL_BEFORE_WRITE).min(MAX_GATHERING)
+        });
+        if pause.is_zero() {
+            self.gathered(called.room);
+        } else {
+            let room = called.room;
+            self.gathering.push(Box::pin(async move {
+                tokio::time::sleep(pause).await;
+                room
+            }));
         }
         // Not again: it may be in the feed already, and history has it in any case.
         if called.outcome.is_err() {
@@ -223,11 +246,19 @@ impl Announcer {
                 tracing::warn!(room.id = %called.room, error = %refusal, "danmaku are not shown live: push fails");
                 self.push_is_away = true;
             }
-            (Ok(()), true) => {
+            (Ok(_), true) => {
                 tracing::info!("danmaku are shown live again");
                 self.push_is_away = false;
             }
             _ => {}
+        }
+    }
+
+    /// A room may be called again.
+    fn gathered(&mut self, room: RoomId) {
+        match self.rooms.entry(room) {
+            Entry::Occupied(waiting) if waiting.get().is_empty() => drop(waiting.remove()),
+            _ => self.ready.push_back(room),
         }
     }
 }

@@ -25,10 +25,29 @@ impl Flow {
         Self { rate, burst }
     }
 
-    /// The tokens of a bucket that was empty so long ago.
-    pub(crate) fn tokens_after_ms(self, elapsed_ms: i64) -> u32 {
-        let filled = i64::from(self.rate.get()).saturating_mul(elapsed_ms.max(0)) / 1_000;
-        u32::try_from(filled).unwrap_or(u32::MAX).min(self.burst.get())
+    /// What is left now in a bucket that was full, or else empty at `empty_at_ms`, when a
+    /// token was taken at each of these times (ms, ascending).
+    pub(crate) fn tokens_left(
+        self,
+        empty_at_ms: Option<i64>,
+        taken_at_ms: impl Iterator<Item = i64>,
+        now_ms: i64,
+    ) -> u32 {
+        let burst = f64::from(self.burst.get());
+        let mut left = if empty_at_ms.is_some() { 0.0 } else { burst };
+        let mut filled_at_ms = empty_at_ms.unwrap_or(now_ms);
+        let mut fill = |left: &mut f64, at_ms: i64| {
+            let elapsed_ms = (at_ms - std::mem::replace(&mut filled_at_ms, at_ms)).max(0);
+            *left = (*left + f64::from(self.rate.get()) * elapsed_ms as f64 / 1_000.0).min(burst);
+        };
+        for at_ms in taken_at_ms {
+            fill(&mut left, at_ms);
+            left = (left - 1.0).max(0.0);
+        }
+        fill(&mut left, now_ms);
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it lies between 0 and the burst")]
+        let left = left as u32;
+        left
     }
 
     fn quota(self) -> Quota {
@@ -145,5 +164,20 @@ mod tests {
         assert_eq!((at(10), at(200)), (flow(10, 20), flow(200, 400)));
         assert_eq!(flow(50, 10).at_rate(NonZeroU32::MIN), flow(1, 1));
         assert_eq!(flow(1, u32::MAX).at_rate(NonZeroU32::MAX).burst, NonZeroU32::MIN.max(1.try_into().unwrap()));
+    }
+
+    #[test]
+    fn what_is_left_follows_from_what_was_taken() {
+        let flow = flow(50, 100);
+        let left = |empty_at_ms, taken: &[i64], now_ms| flow.tokens_left(empty_at_ms, taken.iter().copied(), now_ms);
+        assert_eq!(left(None, &[], 7_000), 100);
+        assert_eq!(left(None, &[7_000], 7_000), 99);
+        assert_eq!(left(None, &[7_000; 40], 7_100), 65);
+        assert_eq!(left(None, &[7_000; 200], 7_000), 0);
+        assert_eq!(left(None, &[7_000; 200], 7_900), 45);
+        assert_eq!(left(Some(6_000), &[], 6_100), 5);
+        assert_eq!(left(Some(7_000), &[7_000, 7_100], 7_100), 4, "the first was taken from nothing");
+        assert_eq!(left(Some(6_000), &[7_000], 60_000), 100);
+        assert_eq!(left(None, &[7_000, 6_000], 5_000), 98, "a clock that went back fills nothing");
     }
 }

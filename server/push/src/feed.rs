@@ -113,9 +113,14 @@ impl Feed {
         self.entries.len()
     }
 
-    /// When the latest event that is kept was appended.
-    pub(crate) fn last_appended_ms(&self) -> Option<i64> {
-        self.entries.back().map(|entry| entry.appended_ms)
+    /// When the oldest event that is kept was appended.
+    pub(crate) fn oldest_appended_ms(&self) -> Option<i64> {
+        self.entries.front().map(|entry| entry.appended_ms)
+    }
+
+    /// When the ordinary danmaku that are kept were appended.
+    pub(crate) fn ordinary_appended_ms(&self) -> impl Iterator<Item = i64> {
+        self.entries.iter().filter(|entry| entry.ordinary).map(|entry| entry.appended_ms)
     }
 
     /// Bytes of the frames that are kept.

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard};
 
 use idl::event::RoomState;
-use idl::push::{Outcome, Publication};
+use idl::push::{Publication, Published};
 use idl::{Code, Refusal, RoomId};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
@@ -43,7 +43,7 @@ pub(crate) struct Room {
 pub(crate) enum Command {
     Publish {
         publications: Vec<Publication>,
-        answer: oneshot::Sender<Result<Vec<Outcome>, Refusal>>,
+        answer: oneshot::Sender<Result<Published, Refusal>>,
     },
     Retain {
         state: Box<RoomState>,

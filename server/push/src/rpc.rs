@@ -34,9 +34,9 @@ impl Contract for Push {
         }
         let bytes = request.publications.iter().map(|publication| publication.data.len()).sum();
         bounded("bytes of data in all", bytes, MAX_PUBLISH_BYTES)?;
-        let (answer, outcomes) = oneshot::channel();
+        let (answer, published) = oneshot::channel();
         self.rooms.send(request.room, Command::Publish { publications: request.publications, answer }).await?;
-        Ok(Published { outcomes: outcomes.await.map_err(|_| ended())?? })
+        published.await.map_err(|_| ended())?
     }
 
     async fn retain(self, _: Context, request: Retain) -> Result<Retained, Refusal> {

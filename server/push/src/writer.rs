@@ -13,7 +13,7 @@ use anyhow::Context as _;
 use common::{Clock, Dynamic};
 use governor::clock::DefaultClock;
 use idl::event::{EventType, SuppressedEvent};
-use idl::push::Lane;
+use idl::push::{Lane, Published};
 use idl::{Code, Refusal, RoomId};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
@@ -50,7 +50,7 @@ pub(crate) struct Writer {
     keep: Retention,
     tick: Duration,
     clock: Clock,
-    written_at: Option<Instant>,
+    wrote_at: Option<Instant>,
     totals_at: Option<Instant>,
     totals_told: SuppressedEvent,
     /// The last write failed; said once.
@@ -69,8 +69,10 @@ impl Writer {
     ) -> (Arc<Room>, Self) {
         let totals = feed.totals;
         let first = flow_of(&flow.now(), &feed, u32::MAX);
-        // A restart in the middle of a rush must not make another burst.
-        let tokens = feed.last_appended_ms().map_or(u32::MAX, |at_ms| first.tokens_after_ms(clock.now().0 - at_ms));
+        // A restart in the middle of a rush must not make another burst. What came before the
+        // events that are kept is not known, and may have taken all.
+        let unknown_until_ms = feed.oldest_appended_ms().filter(|_| feed.first() > 1);
+        let tokens = first.tokens_left(unknown_until_ms, feed.ordinary_appended_ms(), clock.now().0);
         let limiter = Limiter::new(first, tokens, totals, DefaultClock::default());
         let (room, inbox) = Room::new(id, feed);
         let writer = Self {
@@ -82,7 +84,7 @@ impl Writer {
             keep: settings.retention(),
             tick: Duration::from_millis(settings.tick_ms),
             clock,
-            written_at: None,
+            wrote_at: None,
             totals_at: None,
             totals_told: totals,
             failing: false,
@@ -147,7 +149,7 @@ impl Writer {
         let mut commands = Vec::new();
         let (mut size, mut bytes) = (0, 0);
         let (mut close, mut at_once) = (false, false);
-        let until = self.written_at.map(|at| at + self.tick);
+        let until = self.wrote_at.map(|at| at + self.tick);
         // `None` when it is full, else whether it leaves without waiting for the tick.
         let mut take = |command: Command| {
             match &command {
@@ -204,6 +206,9 @@ impl Writer {
             Some(change) => self.commit(change).await,
             None => Ok(()),
         };
+        // Also if all were sampled out: who waits for the next token is chosen among those of a
+        // whole tick, not by who comes first.
+        self.wrote_at = Some(Instant::now());
         if outcome.is_err() {
             self.limiter.restore(before);
             // The totals that are due are tried again in a second, not at once.
@@ -213,9 +218,11 @@ impl Writer {
             .as_ref()
             .err()
             .map(|_| Refusal::new(Code::Unavailable, "the room's feed could not be written").retry_after_ms(1_000));
+        let writes_again_in_ms = u32::try_from(self.tick.as_millis()).unwrap_or(u32::MAX);
         for (outcomes, answer) in answers {
             let outcomes = outcomes.into_iter().map(|slot| slot.resolve(&verdicts)).collect();
-            _ = answer.send(refused.clone().map_or(Ok(outcomes), Err));
+            let published = Published { outcomes, writes_again_in_ms };
+            _ = answer.send(refused.clone().map_or(Ok(published), Err));
         }
         for answer in retained {
             _ = answer.send(refused.clone().map_or(Ok(()), Err));
@@ -241,9 +248,8 @@ impl Writer {
         self.log = Some(log);
         written?;
         self.room.apply(change, self.keep);
-        self.written_at = Some(Instant::now());
         if told {
-            self.totals_at = self.written_at;
+            self.totals_at = Some(Instant::now());
             self.totals_told = self.limiter.totals();
         }
         Ok(())

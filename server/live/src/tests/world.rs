@@ -221,7 +221,7 @@ impl Push for PushPlayer {
         if self.mute.load(Ordering::SeqCst) {
             return Err(Refusal::new(Code::Unavailable, "the answer is lost"));
         }
-        Ok(Published { outcomes })
+        Ok(Published { outcomes, writes_again_in_ms: 0 })
     }
 
     async fn retain(self, _: Context, r: Retain) -> Result<Retained, Refusal> {

@@ -42,6 +42,19 @@ async fn danmaku_are_announced_in_order_one_call_per_room_at_a_time() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn danmaku_gather_while_push_would_not_write_them() {
+    let stage = Stage::new().await;
+    stage.push.writes_only_every_ms(84);
+    let began = Instant::now();
+    for n in 0..40 {
+        stage.post(3, &n.to_string()).await.unwrap();
+    }
+    stage.until("all arrive", |push| push.taken(ROOM).len() == 40).await;
+    let most = 2 + began.elapsed().as_millis() / 80;
+    assert!((stage.push.calls() as u128) <= most, "{} calls, at most {most}", stage.push.calls());
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_announcement_says_all_there_is_to_show() {
     let stage = Stage::new().await;
     let first = stage.post(3, "first").await.unwrap();

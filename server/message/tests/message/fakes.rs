@@ -159,6 +159,7 @@ struct Given {
     hanging: HashSet<RoomId>,
     away: bool,
     samples: bool,
+    writes_again_in_ms: u32,
     calls: usize,
     overlapped: bool,
 }
@@ -197,6 +198,10 @@ impl FakePush {
     }
 
     /// How often push was called, whatever came of it.
+    pub(crate) fn writes_only_every_ms(&self, ms: u32) {
+        lock(&self.given).writes_again_in_ms = ms;
+    }
+
     pub(crate) fn calls(&self) -> usize {
         lock(&self.given).calls
     }
@@ -257,7 +262,8 @@ impl Push for FakePush {
         let taken = request.publications.into_iter().map(|p| (request.room, p));
         lock(&self.given).publications.extend(taken);
         self.changed.send_replace(());
-        Ok(Published { outcomes })
+        let writes_again_in_ms = lock(&self.given).writes_again_in_ms;
+        Ok(Published { outcomes, writes_again_in_ms })
     }
 
     unused! {
