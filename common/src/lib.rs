@@ -9,10 +9,11 @@
 //! | [`objects`] | blobs by key |
 //! | [`token`], [`revocation`], [`keys`] | signed access tokens, which of them are void, and what signs |
 //! | [`rpc`], [`failure`] | calls between services, and how they fail |
-//! | [`http`] | problems, credentials and headers at the HTTP edge |
+//! | [`http`], [`buckets`] | problems, credentials and headers at the HTTP edge; how often who may ask |
 //! | [`lifecycle`], [`health`], [`telemetry`] | start, stop, readiness, logs, metrics |
 //! | [`platform`] | all of that, as one thing to hand to a service |
 
+pub mod buckets;
 pub mod clock;
 pub mod config;
 pub mod data_dir;

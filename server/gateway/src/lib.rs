@@ -19,6 +19,7 @@ use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 use tower_http::compression::CompressionLayer;
 use tower_http::cors::CorsLayer;
+use utoipa_axum::router::OpenApiRouter;
 
 mod cookies;
 mod docs;
@@ -104,7 +105,7 @@ impl Gateway {
             // An event stream never passes here, and would not be compressed if it did.
             .layer(CompressionLayer::new())
             .layer(from_fn_with_state(self.clone(), limits::per_address))
-            .merge(ops_router(&self.0.platform));
+            .merge(health_router(routes::health::routes(), &self.0.platform));
         match self.cors() {
             Some(cors) => router.layer(cors),
             None => router,
@@ -144,7 +145,11 @@ impl Gateway {
 
 /// `/healthz`, `/readyz` and `/metrics` alone, for a listener that only operators reach.
 pub fn ops_router(platform: &Platform) -> Router {
-    let (router, _) = routes::health::routes().split_for_parts();
+    health_router(routes::health::ops_routes(), platform)
+}
+
+fn health_router(routes: OpenApiRouter<Platform>, platform: &Platform) -> Router {
+    let (router, _) = routes.split_for_parts();
     router.method_not_allowed_fallback(reply::method_not_allowed).with_state(platform.clone())
 }
 

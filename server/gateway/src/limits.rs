@@ -1,30 +1,20 @@
 //! How often one address or account may ask: token buckets, kept by this process alone.
 
 use std::net::IpAddr;
-use std::num::NonZeroU32;
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::extract::{ConnectInfo, Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use common::Lifecycle;
-use common::http::{Problem, edge};
-use governor::clock::{Clock as _, DefaultClock};
-use governor::state::keyed::DashMapStateStore;
-use governor::{Quota, RateLimiter};
+use common::buckets::{self, Buckets, Rate};
+use common::http::{Problem, admission, edge};
 use http::{HeaderName, HeaderValue};
 use idl::{Code, Refusal, UserId};
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
 use crate::Gateway;
-
-/// So many addresses or accounts have a bucket each. Full: newcomers and old ones alike
-/// share [`SHARED_BUCKETS`] until the idle ones are forgotten; nobody goes unlimited.
-const OWN_BUCKETS: usize = 100_000;
-const SHARED_BUCKETS: u64 = 65_536;
-const FORGET_EVERY: Duration = Duration::from_secs(30);
 
 const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
 const RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
@@ -43,16 +33,6 @@ pub struct Settings {
     pub danmaku_per_user: Rate,
     /// Everything else that one account changes.
     pub writes_per_user: Rate,
-}
-
-/// A token bucket.
-#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Rate {
-    /// How many may come at once.
-    pub burst: NonZeroU32,
-    /// How many a minute may come all the time.
-    pub per_minute: NonZeroU32,
 }
 
 /// The buckets.
@@ -75,13 +55,9 @@ pub(crate) struct Client {
 }
 
 impl Client {
-    /// Whom the user service counts wrong passwords by: an address, of IPv6 the /64, for
-    /// the same reason as below.
+    /// Whom the user service counts wrong passwords by.
     pub(crate) fn network(&self) -> Option<String> {
-        self.address.map(|address| match address {
-            IpAddr::V4(v4) => v4.to_string(),
-            IpAddr::V6(v6) => format!("{}/64", std::net::Ipv6Addr::from_bits(v6.to_bits() >> 64 << 64)),
-        })
+        self.address.map(admission::client_name)
     }
 }
 
@@ -96,17 +72,11 @@ impl Limits {
         }
     }
 
-    /// Drops full buckets now and then: they are like new ones.
+    /// Drops full buckets now and then, until the process stops.
     pub(crate) fn forget_idle(&self, lifecycle: &Lifecycle) {
-        let (this, soft) = (self.clone(), lifecycle.soft().clone());
-        lifecycle.spawn("gateway.limits.forget_idle", async move {
-            while soft.run_until_cancelled(tokio::time::sleep(FORGET_EVERY)).await.is_some() {
-                for limit in [&this.per_address, &this.sign_in, &this.danmaku, &this.writes] {
-                    limit.buckets.retain_recent();
-                    limit.buckets.shrink_to_fit();
-                }
-            }
-        });
+        let limits = [&self.per_address, &self.sign_in, &self.danmaku, &self.writes];
+        let buckets = limits.map(|limit| limit.buckets.clone()).to_vec();
+        buckets::forget_idle("gateway.limits.forget_idle", buckets, lifecycle);
     }
 
     pub(crate) fn sign_in(&self, client: &Client) -> Result<(), Problem> {
@@ -146,43 +116,32 @@ pub(crate) async fn per_address(State(gateway): State<Gateway>, request: Request
     next.run(Request::from_parts(parts, body)).await
 }
 
-/// An IPv6 customer has at least a /64, so that is what counts as one.
+/// Who has no address (a test's request) shares one bucket.
 fn address_key(address: Option<IpAddr>) -> u64 {
-    match address {
-        Some(IpAddr::V4(v4)) => u64::from(v4.to_bits()),
-        Some(IpAddr::V6(v6)) => u64::try_from(v6.to_bits() >> 64).unwrap_or(u64::MAX),
-        None => u64::MAX,
-    }
+    address.map_or(u64::MAX, admission::client_key)
 }
 
 #[derive(Debug)]
 struct Limit {
     name: &'static str,
     policy: HeaderValue,
-    buckets: RateLimiter<u64, DashMapStateStore<u64>, DefaultClock>,
-    clock: DefaultClock,
+    buckets: Buckets,
 }
 
 impl Limit {
     fn new(name: &'static str, rate: Rate) -> Arc<Self> {
-        let refill = Duration::from_secs(60) / rate.per_minute.get();
-        // Never `None`: the longest refill is a minute, the shortest 13 ns.
-        let quota = Quota::with_period(refill).unwrap_or(Quota::per_minute(rate.per_minute)).allow_burst(rate.burst);
         let window_s = (u64::from(rate.burst.get()) * 60).div_ceil(u64::from(rate.per_minute.get()));
         let policy = format!("\"{name}\";q={};w={window_s}", rate.burst);
         Arc::new(Self {
             name,
             policy: HeaderValue::try_from(policy).unwrap_or(HeaderValue::from_static("")),
-            buckets: RateLimiter::dashmap(quota),
-            clock: DefaultClock::default(),
+            buckets: Buckets::new(rate),
         })
     }
 
     fn take(&self, key: u64) -> Result<(), Problem> {
-        let key = if self.buckets.len() < OWN_BUCKETS { key } else { key % SHARED_BUCKETS };
-        let Err(not_until) = self.buckets.check_key(&key) else { return Ok(()) };
-        let wait = not_until.wait_time_from(self.clock.now());
-        metrics::counter!("goligoli_gateway_limited", "limit" => self.name).increment(1);
+        let Err(wait) = self.buckets.take(key) else { return Ok(()) };
+        metrics::counter!("goligoli_gateway_limited_total", "limit" => self.name).increment(1);
         let wait_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX).saturating_add(1);
         let state = format!("\"{}\";r=0;t={}", self.name, wait_ms.div_ceil(1_000));
         let refusal = Refusal::new(Code::RateLimited, format!("too many requests (limit \"{}\")", self.name));
@@ -191,49 +150,5 @@ impl Limit {
             Ok(state) => problem.header(RATE_LIMIT, state),
             Err(_) => problem,
         })
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn rate(burst: u32, per_minute: u32) -> Rate {
-        Rate { burst: burst.try_into().unwrap(), per_minute: per_minute.try_into().unwrap() }
-    }
-
-    #[test]
-    fn each_key_has_its_own_bucket() {
-        let limit = Limit::new("test", rate(2, 1));
-        assert!(limit.take(1).is_ok() && limit.take(1).is_ok() && limit.take(2).is_ok());
-        assert!(limit.take(1).is_err());
-        assert!(limit.take(2).is_ok());
-    }
-
-    #[test]
-    fn the_number_of_buckets_is_bounded_and_nobody_goes_unlimited() {
-        let limit = Limit::new("test", rate(1, 1));
-        let keys = 3 * OWN_BUCKETS as u64;
-        let passed = (0..keys).filter(|key| limit.take(key + SHARED_BUCKETS).is_ok()).count();
-        assert!(limit.buckets.len() <= OWN_BUCKETS + usize::try_from(SHARED_BUCKETS).unwrap());
-        assert!(passed <= OWN_BUCKETS + usize::try_from(SHARED_BUCKETS).unwrap());
-    }
-
-    #[test]
-    fn wrong_passwords_are_counted_by_address_or_64() {
-        let network = |text: &str| {
-            let client = Client { address: Some(text.parse().unwrap()), exempt: false, through_proxy: false };
-            client.network().unwrap()
-        };
-        assert_eq!(network("192.0.2.7"), "192.0.2.7");
-        assert_eq!(network("2001:db8:1:2:ffff::9"), "2001:db8:1:2::/64");
-    }
-
-    #[test]
-    fn a_64_is_one_address() {
-        let key = |text: &str| address_key(Some(text.parse().unwrap()));
-        assert_eq!(key("2001:db8:1:2::1"), key("2001:db8:1:2:ffff::9"));
-        assert_ne!(key("2001:db8:1:2::1"), key("2001:db8:1:3::1"));
-        assert_ne!(key("192.0.2.1"), key("192.0.2.2"));
     }
 }

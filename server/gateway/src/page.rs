@@ -26,6 +26,10 @@ pub(crate) async fn serve(request: Request) -> Response {
     if path == "/api" || path.starts_with("/api/") {
         return Problem::new(Code::NoSuchPath, "the API has no such path; see /api/v1/openapi.json").into_response();
     }
+    if path == "/metrics" {
+        // A collector must not take the page for an empty set of metrics.
+        return Problem::new(Code::NoSuchPath, "metrics are on the operators' listener (ops.listen)").into_response();
+    }
     if !matches!(*request.method(), Method::GET | Method::HEAD) {
         return ([(header::ALLOW, "GET,HEAD")], method_not_allowed(request.method().clone()).await).into_response();
     }

@@ -31,6 +31,7 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 use axum::Router;
+use common::buckets::{self, Buckets, Rate};
 use common::http::admission::{Admission, Networks};
 use common::{Dynamic, Platform};
 use idl::push::{Push as _, PushClient};
@@ -76,6 +77,8 @@ pub struct Settings {
     pub max_streams: u64,
     /// Streams that one address (or IPv6 /64) holds; more are asked to come back later.
     pub max_streams_per_address: usize,
+    /// Streams that one address (or IPv6 /64) opens; more are asked to come back later.
+    pub opens_per_address: Rate,
 }
 
 /// How much of the ordinary danmaku the streams show: what of the settings is dynamic.
@@ -139,7 +142,9 @@ impl Push {
         platform.lifecycle.spawn("push.keep_house", rooms.clone().keep_house());
         let revoked = platform.verifier.revocations().clone();
         platform.lifecycle.spawn("push.heed_revocations", rooms.clone().heed_revocations(revoked));
-        let admission = Admission::new(settings.max_streams_per_address, networks.exempt.clone());
+        let pace = Buckets::new(settings.opens_per_address);
+        buckets::forget_idle("push.forget_idle_addresses", vec![pace.clone()], &platform.lifecycle);
+        let admission = Admission::new(settings.max_streams_per_address, networks.exempt.clone()).paced(pace);
         Ok(Self {
             settings: Arc::new(settings),
             platform: platform.clone(),

@@ -14,8 +14,14 @@ use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+/// What anybody may ask.
 pub(crate) fn routes() -> OpenApiRouter<Platform> {
-    OpenApiRouter::default().routes(routes!(healthz)).routes(routes!(readyz)).routes(routes!(metrics))
+    OpenApiRouter::default().routes(routes!(healthz)).routes(routes!(readyz))
+}
+
+/// What only operators may: metrics tell how many watch, and where the server hurts.
+pub(crate) fn ops_routes() -> OpenApiRouter<Platform> {
+    routes().routes(routes!(metrics))
 }
 
 /// Fine.

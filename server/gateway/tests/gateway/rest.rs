@@ -112,7 +112,9 @@ async fn operators_see_how_it_is() {
 
     common::telemetry::metrics();
     site.get("/api/v1/rooms/7").send().await.status(200);
-    let metrics = site.get("/metrics").send().await.status(200);
+    // The public listener has none, the operators' has them.
+    site.get("/metrics").send().await.problem(404, "no-such-path");
+    let metrics = site.ask_operators("/metrics").await.status(200);
     assert!(metrics.header("content-type").starts_with("text/plain; version=0.0.4"));
     let text = String::from_utf8(metrics.body).unwrap();
     assert!(text.contains("route=\"/api/v1/rooms/{id}\""), "{text}");

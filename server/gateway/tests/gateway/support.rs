@@ -140,6 +140,12 @@ impl Site {
         self.ask(Method::GET, path)
     }
 
+    /// Gets something from the operators' listener.
+    pub(crate) async fn ask_operators(&self, path: &str) -> Answer {
+        let request = Request::get(path).body(Body::empty()).unwrap();
+        Answer::of(gateway::ops_router(&self.platform).oneshot(request).await.unwrap()).await
+    }
+
     pub(crate) fn post(&self, path: &str) -> Ask<'_> {
         self.ask(Method::POST, path)
     }
@@ -190,10 +196,7 @@ impl Ask<'_> {
     }
 
     pub(crate) async fn send(self) -> Answer {
-        let response = self.site.router.clone().oneshot(self.request).await.unwrap();
-        let (parts, body) = response.into_parts();
-        let body = axum::body::to_bytes(body, 16 << 20).await.unwrap().to_vec();
-        Answer { status: parts.status, headers: parts.headers, body }
+        Answer::of(self.site.router.clone().oneshot(self.request).await.unwrap()).await
     }
 }
 
@@ -205,6 +208,12 @@ pub(crate) struct Answer {
 }
 
 impl Answer {
+    async fn of(response: axum::response::Response) -> Self {
+        let (parts, body) = response.into_parts();
+        let body = axum::body::to_bytes(body, 16 << 20).await.unwrap().to_vec();
+        Self { status: parts.status, headers: parts.headers, body }
+    }
+
     pub(crate) fn header(&self, name: &str) -> &str {
         self.headers.get(name).map_or("", |value| value.to_str().unwrap())
     }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
+use common::buckets::Rate;
 use common::data_dir::FreeSpace;
 use common::health::Health;
 use common::http::admission::Networks;
@@ -52,6 +53,7 @@ pub(crate) fn settings() -> Settings {
         max_streams: 100,
         egress_mbps: 0,
         max_streams_per_address: 3,
+        opens_per_address: Rate { burst: 1_000.try_into().unwrap(), per_minute: 1.try_into().unwrap() },
     }
 }
 

@@ -1,5 +1,6 @@
 use std::time::Duration;
 
+use common::buckets::Rate;
 use http::{Request, header};
 use idl::access::SiteRole;
 use idl::event::RoomRules;
@@ -11,6 +12,11 @@ use crate::bench::{Bench, Viewer, path, settings};
 fn token(bench: &Bench, device: u64) -> String {
     let hour = Duration::from_secs(3_600);
     bench.signer.sign(UserId(1), "mei", SiteRole::Member, DeviceId(device), hour).unwrap().0
+}
+
+fn from(address: &str) -> http::request::Builder {
+    let peer = std::net::SocketAddr::new(address.parse().unwrap(), 1);
+    Request::get(path("")).extension(axum::extract::ConnectInfo(peer))
 }
 
 async fn bye(viewer: &mut Viewer) -> serde_json::Value {
@@ -107,12 +113,7 @@ async fn max_events_ends_a_stream_and_requests_are_checked() {
 
 #[tokio::test]
 async fn one_address_has_so_many_streams_and_the_others_theirs() {
-    use axum::extract::ConnectInfo;
     let bench = Bench::start(settings()).await;
-    let from = |address: &str| {
-        let peer = std::net::SocketAddr::new(address.parse().unwrap(), 1);
-        Request::get(path("")).extension(ConnectInfo(peer))
-    };
     let mut greedy = Vec::new();
     for _ in 0..3 {
         let mut viewer = Viewer::of(bench.open(from("192.0.2.1")).await);
@@ -124,6 +125,18 @@ async fn one_address_has_so_many_streams_and_the_others_theirs() {
     Viewer::of(bench.open(from("192.0.2.2")).await).next_of("hello").await;
     greedy.pop();
     Viewer::of(bench.open(from("192.0.2.1")).await).next_of("hello").await;
+}
+
+#[tokio::test]
+async fn one_address_opens_so_many_streams_even_if_it_leaves_them_at_once() {
+    let opens_per_address = Rate { burst: 5.try_into().unwrap(), per_minute: 1.try_into().unwrap() };
+    let bench = Bench::start(Settings { opens_per_address, ..settings() }).await;
+    // A /64 is one client.
+    for (n, host) in (0..8).zip(["1", "2", "ffff", "1:2"].iter().cycle()) {
+        let mut viewer = Viewer::of(bench.open(from(&format!("2001:db8::{host}"))).await);
+        assert_eq!(viewer.next().await.map(|event| event.event), (n < 5).then(|| "welcome".to_owned()), "stream {n}");
+    }
+    Viewer::of(bench.open(from("2001:db8:0:1::1")).await).next_of("hello").await;
 }
 
 #[tokio::test]
