@@ -1,5 +1,7 @@
 //! Logs to the terminal, metrics for Prometheus.
 
+mod tally;
+
 use std::sync::OnceLock;
 use std::time::Duration;
 
@@ -11,6 +13,8 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{EnvFilter, Layer as _, Registry, reload};
 
 use crate::Lifecycle;
+
+pub use tally::{Tally, tally};
 
 /// Settings of the logs.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -74,7 +78,15 @@ pub fn keep_metrics(lifecycle: &Lifecycle) {
     });
 }
 
-/// The process's metrics, in Prometheus' text format by [`PrometheusHandle::render`].
+/// The process's metrics, in Prometheus' text format.
+#[must_use]
+pub fn render() -> String {
+    let mut out = metrics().render();
+    tally::render(&mut out);
+    out
+}
+
+/// The recorder of the process's metrics; [`render`] gives all of them.
 /// Installed at the first call; durations (`…_seconds`) are histograms.
 pub fn metrics() -> PrometheusHandle {
     static HANDLE: OnceLock<PrometheusHandle> = OnceLock::new();

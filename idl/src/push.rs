@@ -1,9 +1,10 @@
 //! push: what every viewer sees now.
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::event::{EventType, RoomState};
-use crate::{DeviceId, Refusal, RoomId, UserId};
+use crate::{Caller, DeviceId, Refusal, RoomId, UserId};
 
 /// The contract of the push service.
 #[tarpc::service]
@@ -17,6 +18,8 @@ pub trait Push {
     async fn retain(request: Retain) -> Result<Retained, Refusal>;
     /// Open connections of rooms, as of the last two seconds.
     async fn viewers(request: ViewersOf) -> Result<Viewers, Refusal>;
+    /// The rooms of this process in which most is going on, as of now. Site admins.
+    async fn top_rooms(request: TopRooms) -> Result<RoomActivities, Refusal>;
     /// Appends to the reserved feed of revocations. Idempotent.
     async fn revoke(request: Revoke) -> Result<Revoked, Refusal>;
     /// Reads the reserved feed of revocations from a position on; waits up to `wait_ms` for
@@ -120,6 +123,76 @@ pub struct ViewersOf {
 pub struct Viewers {
     /// For each room that was asked for, in that order.
     pub connections: Vec<u64>,
+}
+
+/// See [`Push::top_rooms`].
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct TopRooms {
+    /// Who asks.
+    pub caller: Caller,
+    /// By what.
+    pub by: TopBy,
+}
+
+/// What puts a room at the top.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum TopBy {
+    /// Open streams.
+    #[default]
+    Viewers,
+    /// Events that were handed to viewers.
+    Deliveries,
+    /// Ordinary danmaku that reached the flow limiter.
+    Accepted,
+    /// Ordinary danmaku that it let through.
+    Shown,
+    /// Ordinary danmaku that it did not.
+    Suppressed,
+    /// Events that viewers missed because they read too slowly.
+    Missed,
+}
+
+/// At most so many rooms are in [`RoomActivities`].
+pub const MAX_TOP_ROOMS: usize = 20;
+
+/// See [`Push::top_rooms`].
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct RoomActivities {
+    /// What they are ordered by.
+    pub by: TopBy,
+    /// The most first, at most 20; of those that have as much, the one with the lowest id.
+    #[schema(max_items = 20)]
+    pub items: Vec<RoomActivity>,
+}
+
+/// What is going on in a room, as far as this process has it. Everything but `viewers` is
+/// of the last minute.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct RoomActivity {
+    /// The room.
+    pub room_id: RoomId,
+    /// Its title, if it is known.
+    pub title: Option<String>,
+    /// Open streams, now.
+    pub viewers: u64,
+    /// Within how long the rest was counted: 60 to 67 seconds, or less if the room was opened
+    /// in this process since.
+    pub window_ms: u64,
+    /// Events that were handed to viewers: one for each event and viewer.
+    pub deliveries: u64,
+    /// Ordinary danmaku that reached the flow limiter: `shown` + `folded` + `suppressed`.
+    pub accepted: u64,
+    /// Of them, that went into the live stream.
+    pub shown: u64,
+    /// Of them, that went into the live stream as part of another one's count.
+    pub folded: u64,
+    /// Of them, that did not.
+    pub suppressed: u64,
+    /// How often a viewer fell out of the feed.
+    pub gaps: u64,
+    /// Events that were missed that way.
+    pub missed: u64,
 }
 
 /// A log-in that must not be accepted any more.

@@ -55,7 +55,7 @@ pub struct Clients {
     pub live: LiveClient,
     /// Danmaku.
     pub message: MessageClient,
-    /// Which log-ins have ended. Viewers reach push themselves.
+    /// Which log-ins have ended, and what goes on. Viewers reach push themselves.
     pub push: PushClient,
 }
 
@@ -129,6 +129,10 @@ impl Gateway {
 
     fn message(&self) -> &MessageClient {
         &self.0.clients.message
+    }
+
+    fn push(&self) -> &PushClient {
+        &self.0.clients.push
     }
 
     fn clock(&self) -> &Clock {

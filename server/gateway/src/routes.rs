@@ -12,6 +12,7 @@ mod me;
 mod moderation;
 mod rooms;
 mod sessions;
+mod stats;
 mod stream_key;
 mod users;
 
@@ -27,4 +28,5 @@ pub(crate) fn all() -> OpenApiRouter<Gateway> {
         .merge(stream_key::router())
         .merge(moderation::router())
         .merge(danmaku::router())
+        .merge(stats::router())
 }

@@ -108,6 +108,12 @@ impl Feed {
         Position { epoch: self.epoch, seq }
     }
 
+    /// When the event with this number was appended, if it is kept.
+    pub(crate) fn appended_ms(&self, seq: u64) -> Option<i64> {
+        let index = usize::try_from(seq.checked_sub(self.first)?).ok()?;
+        self.entries.get(index).map(|entry| entry.appended_ms)
+    }
+
     /// How many events are kept.
     pub(crate) fn len(&self) -> usize {
         self.entries.len()

@@ -24,6 +24,7 @@ mod rpc;
 mod sse;
 mod statistics;
 mod stream;
+mod top;
 mod writer;
 
 use std::num::NonZeroU32;

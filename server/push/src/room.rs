@@ -59,6 +59,7 @@ impl Room {
         let (sender, inbox) = mpsc::channel(INBOX);
         let room = Self {
             id,
+            statistics: Statistics::since(feed.totals),
             feed: RwLock::new(feed),
             inbox: sender,
             bell: watch::Sender::new(()),
@@ -67,7 +68,6 @@ impl Room {
             most_per_s: AtomicU32::new(u32::MAX),
             ended: CancellationToken::new(),
             hello: Mutex::new(None),
-            statistics: Statistics::default(),
         };
         (Arc::new(room), inbox)
     }
@@ -80,7 +80,11 @@ impl Room {
     /// Takes in what the writer has written, and wakes the viewers.
     pub(crate) fn apply(&self, change: Change, keep: Retention) {
         let outdates_hello = change.outdates_hello();
-        self.feed.write().unwrap_or_else(PoisonError::into_inner).apply(change, keep);
+        let appended_ms = change.events.last().map(|event| event.appended_ms);
+        let mut feed = self.feed.write().unwrap_or_else(PoisonError::into_inner);
+        feed.apply(change, keep);
+        appended_ms.into_iter().for_each(|appended_ms| self.statistics.wrote(appended_ms));
+        drop(feed);
         if outdates_hello {
             Hello::forget(self);
         }
@@ -167,6 +171,14 @@ impl Room {
                 Ok(())
             }
         }
+    }
+}
+
+impl Drop for Room {
+    /// What house keeping has not seen yet.
+    fn drop(&mut self) {
+        let totals = self.feed().totals;
+        self.statistics.news(totals).tell();
     }
 }
 

@@ -10,6 +10,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use common::revocation::Revocations;
 use common::{Clock, Dynamic, Lifecycle};
+use idl::push::{RoomActivity, TopBy};
 use idl::{Code, Refusal, RoomId};
 use tokio::time::Instant;
 
@@ -19,7 +20,7 @@ use crate::log::Log;
 use crate::record::Record;
 use crate::room::{Command, Room, Viewing};
 use crate::writer::{Writer, flow_of};
-use crate::{FlowRate, Settings};
+use crate::{FlowRate, Settings, statistics, top};
 
 /// A room without viewers is put away after so long without a publication.
 const IDLE: Duration = Duration::from_secs(120);
@@ -106,6 +107,15 @@ impl Rooms {
         self.inner.streams.load(Ordering::Relaxed)
     }
 
+    /// The rooms in memory in which most is going on.
+    pub(crate) fn top(&self, by: TopBy) -> Vec<RoomActivity> {
+        top::top(&self.in_use(), by)
+    }
+
+    fn in_use(&self) -> Vec<Arc<Room>> {
+        self.open().values().map(|open| Arc::clone(&open.room)).collect()
+    }
+
     fn open(&self) -> std::sync::MutexGuard<'_, HashMap<RoomId, Open>> {
         self.inner.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -186,9 +196,10 @@ impl Rooms {
         let mut swept_at = Instant::now();
         let mut accepted_before = HashMap::new();
         while soft.run_until_cancelled(tokio::time::sleep(LOOK_EVERY)).await.is_some() {
-            let rooms: Vec<_> = self.open().values().map(|open| Arc::clone(&open.room)).collect();
+            let rooms = self.in_use();
             rooms.iter().for_each(|room| room.announce_viewers());
             accepted_before = self.share_egress(&rooms, &accepted_before);
+            statistics::survey(rooms.iter().map(|room| &**room), self.inner.settings.retention());
             if swept_at.elapsed() >= SWEEP_EVERY {
                 swept_at = Instant::now();
                 self.put_idle_away().await;

@@ -2,9 +2,10 @@
 
 use std::time::{Duration, Instant};
 
+use idl::access::SiteRole;
 use idl::push::{
     FollowRevocations, MAX_PUBLICATIONS, Publish, Published, Push as Contract, Retain, Retained, RevocationPage,
-    Revoke, Revoked, Viewers, ViewersOf,
+    Revoke, Revoked, RoomActivities, TopRooms, Viewers, ViewersOf,
 };
 use idl::{Code, Refusal};
 use tarpc::context::Context;
@@ -56,6 +57,14 @@ impl Contract for Push {
     async fn viewers(self, _: Context, request: ViewersOf) -> Result<Viewers, Refusal> {
         bounded("rooms", request.rooms.len(), MAX_VIEWERS_OF)?;
         Ok(Viewers { connections: request.rooms.iter().map(|room| self.rooms.connections(*room)).collect() })
+    }
+
+    async fn top_rooms(self, _: Context, request: TopRooms) -> Result<RoomActivities, Refusal> {
+        let identity = self.platform.verifier.verify(&request.caller)?;
+        if identity.role != SiteRole::SiteAdmin {
+            return Err(Refusal::new(Code::NotAllowed, "only the site's admins see what goes on in all rooms"));
+        }
+        Ok(RoomActivities { by: request.by, items: self.rooms.top(request.by) })
     }
 
     async fn revoke(self, _: Context, request: Revoke) -> Result<Revoked, Refusal> {

@@ -64,14 +64,19 @@ async fn open(
         return Err(malformed(format!("rate is 0 to {MAX_RATE_PER_S}, in danmaku a second")));
     }
     let identity = identify(&push, headers)?;
-    let full = push.streams_open() >= push.settings.max_streams;
+    let is_full = push.streams_open() >= push.settings.max_streams;
     let address = edge::client_address(&request, &push.networks.trusted_proxies);
     let place = address.map(|address| push.admission.enter(address));
-    if full || matches!(place, Some(None)) || push.platform.lifecycle.soft().is_cancelled() {
-        return Ok(come_back());
+    let why_not = [
+        (push.platform.lifecycle.soft().is_cancelled(), "stopping"),
+        (is_full, "full"),
+        (matches!(place, Some(None)), "address"),
+    ];
+    if let Some((_, why)) = why_not.into_iter().find(|(applies, _)| *applies) {
+        return Ok(come_back(why));
     }
     let Ok(Ok(viewing)) = tokio::time::timeout(JOIN_DEADLINE, push.rooms.join(room)).await else {
-        return Ok(come_back());
+        return Ok(come_back("room"));
     };
     let no_such_room = || Problem::new(Code::NoSuchRoom, format!("there is no room {room}"));
     let viewing = viewing.ok_or_else(no_such_room)?;
@@ -95,6 +100,7 @@ async fn open(
     let stream = Stream::begin(viewing, place.flatten(), &arrival, &push.settings, revocations, soft);
     // The connection is cut at *hard*; the stream itself need not know.
     let mut response = event_stream(Body::from_stream(stream.ok_or_else(no_such_room)?));
+    metrics::counter!("goligoli_push_streams_opened_total").increment(1);
     response.extensions_mut().insert(LongLived);
     Ok(response)
 }
@@ -109,7 +115,8 @@ fn identify(push: &Push, headers: &HeaderMap) -> Result<Option<std::sync::Arc<id
     }
 }
 
-fn come_back() -> Response {
+fn come_back(why: &'static str) -> Response {
+    metrics::counter!("goligoli_push_streams_refused_total", "reason" => why).increment(1);
     let retry = frame::retry(1_000 + jitter(FULL_RETRY_MS));
     let comment = bytes::Bytes::from_static(b": not now, come back\n\n");
     event_stream(Body::from([retry, comment].concat()))

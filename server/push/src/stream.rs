@@ -80,6 +80,8 @@ pub(crate) struct Stream {
     heartbeat: Duration,
     spread_ms: u64,
     drain_ms: u64,
+    /// When the viewer came (ms since 1970).
+    came_ms: i64,
 }
 
 /// A viewer's own choice of less; it counts nowhere.
@@ -137,6 +139,7 @@ impl Stream {
             heartbeat,
             spread_ms: settings.reconnect_spread_ms,
             drain_ms: settings.drain_ms,
+            came_ms: arrival.server_time_ms,
             viewing,
         };
         let resume = arrival.last_event_id.map(|seen| match seen {
@@ -197,20 +200,24 @@ impl Stream {
     fn read(&mut self, now: Instant) -> bool {
         let thinned = &self.thinned;
         let wants = |ordinary: bool| !ordinary || thinned.as_ref().is_none_or(Thinned::wants_another);
-        match self.viewing.room.feed().read(self.seen, self.left, MAX_BATCH_BYTES, wants) {
+        let feed = self.viewing.room.feed();
+        match feed.read(self.seen, self.left, MAX_BATCH_BYTES, wants) {
             Read::Nothing => return false,
             Read::Frames { parts, last, events } => {
+                let appended_ms = feed.appended_ms(self.seen + 1).unwrap_or(i64::MAX);
                 self.ready.extend(parts);
                 self.seen = last;
                 self.left -= events;
                 if events > 0 {
-                    self.viewing.room.statistics.delivered(events);
+                    let statistics = &self.viewing.room.statistics;
+                    statistics.delivered(events, statistics.lag_ms(now, appended_ms, self.came_ms));
                     self.beat_at = now + self.heartbeat;
                 }
                 return true;
             }
             Read::Missed { .. } => {}
         }
+        drop(feed);
         self.skip_ahead();
         true
     }

@@ -83,6 +83,5 @@ async fn readyz(State(platform): State<Platform>) -> Response {
     responses((status = 200, description = "Metrics", body = String, content_type = "text/plain"))
 )]
 async fn metrics() -> Response {
-    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], telemetry::metrics().render())
-        .into_response()
+    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], telemetry::render()).into_response()
 }

@@ -91,6 +91,27 @@ async fn long_answers_are_compressed_for_who_can_read_that() {
 }
 
 #[tokio::test]
+async fn the_top_rooms_are_asked_for_by_something_that_can_be_counted() {
+    let site = Site::start();
+    let path = "/api/v1/stats/rooms";
+    site.get(path).send().await.problem(401, "not-signed-in");
+    for by in ["", "?by=viewers", "?by=suppressed"] {
+        let answer = site.get(&format!("{path}{by}")).bearer(21).send().await.status(200);
+        assert_eq!((answer.header("cache-control"), &answer.json()["items"][0]["room_id"]), ("no-store", &"7".into()));
+    }
+    let asked = site.behind.asked();
+    assert_eq!(asked.len(), 3, "{asked:?}");
+    for (asked, by) in asked.iter().zip(["Viewers", "Viewers", "Suppressed"]) {
+        assert_eq!(asked, &format!("TopRooms {{ caller: Caller(***), by: {by} }}"));
+    }
+    for bad in ["?by=", "?by=likes", "?by=Viewers", "?by=viewers&by=shown", "?limit=7"] {
+        site.get(&format!("{path}{bad}")).bearer(21).send().await.problem(400, "malformed-request");
+    }
+    site.behind.refuse(idl::Refusal::new(idl::Code::NotAllowed, "not you"));
+    site.get(path).bearer(21).send().await.problem(403, "not-allowed");
+}
+
+#[tokio::test]
 async fn operators_see_how_it_is() {
     let site = Site::start();
     assert_eq!(site.get("/healthz").send().await.status(200).json()["status"], "ok");

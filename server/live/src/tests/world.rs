@@ -19,7 +19,7 @@ use idl::live::{
 };
 use idl::push::{
     FollowRevocations, Outcome, Publication, Publish, Published, Push, Retain, Retained, RevocationPage, Revoke,
-    Revoked, Viewers, ViewersOf,
+    Revoked, RoomActivities, TopRooms, Viewers, ViewersOf,
 };
 use idl::user::{
     Account, ChangePassword, Devices, Done, EditProfile, GetProfile, ListDevices, LogIn, LogOut, LoggedIn, Me, Profile,
@@ -238,6 +238,10 @@ impl Push for PushPlayer {
     }
 
     async fn revoke(self, _: Context, _: Revoke) -> Result<Revoked, Refusal> {
+        Err(Refusal::internal())
+    }
+
+    async fn top_rooms(self, _: Context, _: TopRooms) -> Result<RoomActivities, Refusal> {
         Err(Refusal::internal())
     }
 

@@ -269,6 +269,7 @@ impl Push for FakePush {
     unused! {
         retain(Retain) -> Retained;
         viewers(ViewersOf) -> Viewers;
+        top_rooms(TopRooms) -> RoomActivities;
         revoke(Revoke) -> Revoked;
         revocations(FollowRevocations) -> RevocationPage;
     }

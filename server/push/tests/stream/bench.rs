@@ -103,8 +103,12 @@ impl Bench {
     }
 
     pub(crate) async fn retain(&self, version: u64, rules: RoomRules) {
+        self.retain_in(ROOM, version, rules).await;
+    }
+
+    pub(crate) async fn retain_in(&self, id: RoomId, version: u64, rules: RoomRules) {
         let state = RoomState {
-            id: ROOM,
+            id,
             version,
             title: "a room".to_owned(),
             owner: Owner { id: UserId(1), name: "mei".to_owned() },

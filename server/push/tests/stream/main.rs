@@ -7,3 +7,4 @@ mod delivery;
 mod ends;
 mod rates;
 mod resume;
+mod statistics;

@@ -13,7 +13,7 @@ use common::token::Signer;
 use common::{Clock, Lifecycle, Platform, rpc};
 use idl::push::{
     FollowRevocations, Publish, Published, Push, PushClient, Retain, Retained, Revocation, RevocationPage, Revoke,
-    Revoked, Viewers, ViewersOf,
+    Revoked, RoomActivities, TopRooms, Viewers, ViewersOf,
 };
 use idl::user::{LogIn, LoggedIn, Me, Refresh, Register, Secret, UserClient};
 use idl::{Caller, Code, DeviceId, Refusal, Timestamp};
@@ -219,6 +219,10 @@ impl Push for FakePush {
     }
 
     async fn viewers(self, _: Context, _: ViewersOf) -> Result<Viewers, Refusal> {
+        Err(Refusal::internal())
+    }
+
+    async fn top_rooms(self, _: Context, _: TopRooms) -> Result<RoomActivities, Refusal> {
         Err(Refusal::internal())
     }
 

@@ -240,6 +240,23 @@ impl Push for Behind {
     async fn revoke(self, _: Context, _: Revoke) -> Result<Revoked, Refusal> {
         Err(Refusal::internal())
     }
+    async fn top_rooms(self, _: Context, request: TopRooms) -> Result<RoomActivities, Refusal> {
+        let by = request.by;
+        let activity = RoomActivity {
+            room_id: RoomId(7),
+            title: None,
+            viewers: 3,
+            window_ms: 60_000,
+            deliveries: 0,
+            accepted: 0,
+            shown: 0,
+            folded: 0,
+            suppressed: 0,
+            gaps: 0,
+            missed: 0,
+        };
+        self.answer(request, RoomActivities { by, items: vec![activity] }).await
+    }
     async fn revocations(self, _: Context, request: FollowRevocations) -> Result<RevocationPage, Refusal> {
         tokio::time::sleep(Duration::from_millis(request.wait_ms)).await;
         Ok(RevocationPage { revocations: Vec::new(), next: "1-0".to_owned() })
