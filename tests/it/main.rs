@@ -17,5 +17,6 @@ mod restart;
 mod revocation;
 mod rpc;
 mod rules;
+mod statistics;
 mod stream;
 mod texts;

@@ -90,7 +90,8 @@ impl Setup {
 
 /// A port that nobody has. They lie below those that the system gives to clients: a
 /// client that tries a server which is down might else connect to itself.
-fn free_port() -> u16 {
+#[must_use]
+pub fn free_port() -> u16 {
     const FIRST: u16 = 20_000;
     const MANY: u16 = 12_000;
     static NEXT: AtomicU16 = AtomicU16::new(0);
