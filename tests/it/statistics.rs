@@ -91,6 +91,7 @@ async fn the_operators_see_what_the_viewers_did() {
     // One more opened the room.
     assert_eq!(metrics["goligoli_push_streams_opened_total"], (VIEWERS + 1) as f64);
     assert_eq!(metrics["goligoli_push_rooms"], 1.0);
+    assert_eq!(metrics["goligoli_push_streams_refused_total{reason=\"full\"}"], 0.0, "it is there before it happens");
     let full = metrics["goligoli_push_fullest_ring_ratio"];
     assert!(metrics["goligoli_push_ring_events"] > 2.0 && full > 0.0 && full < 0.1, "{full}");
     server.get("/metrics").await.refused(404, "no-such-path");

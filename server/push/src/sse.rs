@@ -37,7 +37,13 @@ struct Parameters {
     rate: Option<u32>,
 }
 
+/// Why a stream is not opened that will be later.
+const REFUSALS: [&str; 4] = ["stopping", "full", "address", "room"];
+
 pub(crate) fn router(push: Push) -> Router {
+    // Shown from the start: a rate has no beginning else.
+    opened(0);
+    REFUSALS.into_iter().for_each(|why| refused(why, 0));
     Router::new().route("/api/v1/rooms/{id}/events", get(open).fallback(bad_method)).with_state(push)
 }
 
@@ -67,16 +73,17 @@ async fn open(
     let is_full = push.streams_open() >= push.settings.max_streams;
     let address = edge::client_address(&request, &push.networks.trusted_proxies);
     let place = address.map(|address| push.admission.enter(address));
+    let [stopping, full, address, room_away] = REFUSALS;
     let why_not = [
-        (push.platform.lifecycle.soft().is_cancelled(), "stopping"),
-        (is_full, "full"),
-        (matches!(place, Some(None)), "address"),
+        (push.platform.lifecycle.soft().is_cancelled(), stopping),
+        (is_full, full),
+        (matches!(place, Some(None)), address),
     ];
     if let Some((_, why)) = why_not.into_iter().find(|(applies, _)| *applies) {
         return Ok(come_back(why));
     }
     let Ok(Ok(viewing)) = tokio::time::timeout(JOIN_DEADLINE, push.rooms.join(room)).await else {
-        return Ok(come_back("room"));
+        return Ok(come_back(room_away));
     };
     let no_such_room = || Problem::new(Code::NoSuchRoom, format!("there is no room {room}"));
     let viewing = viewing.ok_or_else(no_such_room)?;
@@ -100,7 +107,7 @@ async fn open(
     let stream = Stream::begin(viewing, place.flatten(), &arrival, &push.settings, revocations, soft);
     // The connection is cut at *hard*; the stream itself need not know.
     let mut response = event_stream(Body::from_stream(stream.ok_or_else(no_such_room)?));
-    metrics::counter!("goligoli_push_streams_opened_total").increment(1);
+    opened(1);
     response.extensions_mut().insert(LongLived);
     Ok(response)
 }
@@ -115,8 +122,16 @@ fn identify(push: &Push, headers: &HeaderMap) -> Result<Option<std::sync::Arc<id
     }
 }
 
+fn opened(streams: u64) {
+    metrics::counter!("goligoli_push_streams_opened_total").increment(streams);
+}
+
+fn refused(why: &'static str, streams: u64) {
+    metrics::counter!("goligoli_push_streams_refused_total", "reason" => why).increment(streams);
+}
+
 fn come_back(why: &'static str) -> Response {
-    metrics::counter!("goligoli_push_streams_refused_total", "reason" => why).increment(1);
+    refused(why, 1);
     let retry = frame::retry(1_000 + jitter(FULL_RETRY_MS));
     let comment = bytes::Bytes::from_static(b": not now, come back\n\n");
     event_stream(Body::from([retry, comment].concat()))
