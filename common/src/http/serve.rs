@@ -10,7 +10,6 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::ConnectInfo;
-use bytes::Bytes;
 use http::{HeaderValue, header};
 use hyper::body::{Body as _, Incoming};
 use hyper::server::conn::http1;
@@ -119,7 +118,7 @@ async fn connection(
         let mut request = request.map(Body::new);
         request.extensions_mut().insert(ConnectInfo(peer));
         let answer = router.clone().call(request);
-        let take = may_be_taken.then(|| Arc::clone(&take));
+        let take = Arc::clone(&take);
         Box::pin(async move {
             let mut response = answer.await?;
             let refused = response.status().is_client_error() || response.status().is_server_error();
@@ -127,14 +126,10 @@ async fn connection(
                 // It may not have been read: then hyper closes without having said so.
                 response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
             }
-            if let Some(take) = take
-                && response.extensions().get::<LongLived>().is_some()
-            {
-                response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+            if may_be_taken && let Some(long_lived) = response.extensions().get::<LongLived>() {
                 // It has no length, so hyper says in the head that it is chunked, and waits for it.
-                let silent = Body::from_stream(futures::stream::pending::<io::Result<Bytes>>());
-                let body = std::mem::replace(response.body_mut(), silent);
-                *take.lock().unwrap_or_else(PoisonError::into_inner) = Some(body);
+                *take.lock().unwrap_or_else(PoisonError::into_inner) = long_lived.take();
+                response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
             }
             Ok::<_, std::convert::Infallible>(response)
         })

@@ -5,6 +5,7 @@
 //! the socket itself has a deadline: a write that makes no progress for so long fails, and
 //! with it the connection.
 
+use std::cell::RefCell;
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -16,6 +17,11 @@ use tokio::time::{Instant, Sleep, sleep};
 /// A vectored write of no more than so much is copied together: one `send` of a few hundred
 /// bytes takes the kernel less than a gathering write of their parts.
 const JOINED_BYTES: usize = 4 << 10;
+
+thread_local! {
+    /// What is being joined. It never holds more than [`JOINED_BYTES`].
+    static JOINED: RefCell<Vec<u8>> = RefCell::new(Vec::with_capacity(JOINED_BYTES));
+}
 
 /// A socket whose writes may stand still only so long.
 #[derive(Debug)]
@@ -79,13 +85,11 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for StallGuard<S> {
     ) -> Poll<io::Result<usize>> {
         let all: usize = bytes.iter().map(|part| part.len()).sum();
         if all <= JOINED_BYTES {
-            let mut joined = [0; JOINED_BYTES];
-            let mut end = 0;
-            for part in bytes {
-                joined[end..end + part.len()].copy_from_slice(part);
-                end += part.len();
-            }
-            return self.poll_write(cx, &joined[..end]);
+            return JOINED.with_borrow_mut(|joined| {
+                joined.clear();
+                bytes.iter().for_each(|part| joined.extend_from_slice(part));
+                self.poll_write(cx, joined)
+            });
         }
         let progress = Pin::new(&mut self.socket).poll_write_vectored(cx, bytes);
         self.guard(cx, progress)

@@ -11,6 +11,7 @@ use bytes::{Bytes, BytesMut};
 use idl::event::{EventType, RoomState, SuppressedEvent};
 use idl::message::Cursor;
 use idl::push::Lane;
+use smallvec::{SmallVec, smallvec};
 
 use crate::feeds::Appended;
 use crate::frame::{self, Position};
@@ -57,6 +58,9 @@ pub(crate) struct Feed {
     pub(crate) state: Option<Arc<RoomState>>,
 }
 
+/// Bytes that lie apart. What a viewer is sent while it keeps up is most often one slice.
+pub(crate) type Parts = SmallVec<[Bytes; 1]>;
+
 /// What a reader gets next.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Read {
@@ -64,7 +68,7 @@ pub(crate) enum Read {
     Nothing,
     /// These bytes, which end after event `last` and hold so many events: none, if nothing of
     /// it was wanted.
-    Frames { parts: Vec<Bytes>, last: u64, events: u64 },
+    Frames { parts: Parts, last: u64, events: u64 },
     /// The next event is gone; the first that is left has this number.
     Missed { first: u64 },
 }
@@ -248,7 +252,7 @@ impl Feed {
             return Read::Missed { first: self.first };
         }
         let skip = usize::try_from(after + 1 - self.first).unwrap_or(usize::MAX);
-        let mut parts: Vec<Bytes> = Vec::new();
+        let mut parts = Parts::new();
         let mut run: Option<(&Bytes, usize, usize)> = None;
         let (mut last, mut events, mut bytes) = (after, 0, 0);
         for entry in self.entries.iter().skip(skip) {
@@ -274,7 +278,7 @@ impl Feed {
         }
         parts.extend(run.map(|(chunk, start, end)| chunk.slice(start..end)));
         if parts.len() > MAX_PARTS {
-            parts = vec![parts.concat().into()];
+            parts = smallvec![parts.concat().into()];
         }
         if last == after { Read::Nothing } else { Read::Frames { parts, last, events } }
     }

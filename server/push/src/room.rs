@@ -1,6 +1,6 @@
 //! What the viewers of a room share: its feed, and the bell that wakes them.
 
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard};
 
 use idl::event::RoomState;
@@ -28,12 +28,16 @@ pub(crate) struct Room {
     /// an ended log-in, the end. One bell for all, because waiting on each of them apart
     /// would cost a viewer more than its events.
     bell: watch::Sender<()>,
+    rings_begun: AtomicU64,
+    rings_done: AtomicU64,
     /// Open connections, and what of them was announced.
     connections: AtomicU64,
     announced: AtomicU64,
     /// What the process can afford; see [`crate::egress`].
     most_per_s: AtomicU32,
     ended: CancellationToken,
+    /// The same, without a lock.
+    has_ended: AtomicBool,
     pub(crate) hello: Mutex<Option<Hello>>,
     pub(crate) statistics: Statistics,
 }
@@ -63,10 +67,13 @@ impl Room {
             feed: RwLock::new(feed),
             inbox: sender,
             bell: watch::Sender::new(()),
+            rings_begun: AtomicU64::new(0),
+            rings_done: AtomicU64::new(0),
             connections: AtomicU64::new(0),
             announced: AtomicU64::new(0),
             most_per_s: AtomicU32::new(u32::MAX),
             ended: CancellationToken::new(),
+            has_ended: AtomicBool::new(false),
             hello: Mutex::new(None),
         };
         (Arc::new(room), inbox)
@@ -93,7 +100,17 @@ impl Room {
 
     /// Wakes every viewer, to look at everything again.
     pub(crate) fn ring(&self) {
+        self.rings_begun.fetch_add(1, Ordering::SeqCst);
         self.bell.send_replace(());
+        self.rings_done.fetch_add(1, Ordering::SeqCst);
+    }
+
+    /// How often the bell has been rung; `None` while it rings. As long as the number stays,
+    /// who began to wait for the bell after it was read still waits.
+    pub(crate) fn rings(&self) -> Option<u64> {
+        // In this order: none was ringing at the first, and none has begun until the second.
+        let done = self.rings_done.load(Ordering::SeqCst);
+        (self.rings_begun.load(Ordering::SeqCst) == done).then_some(done)
     }
 
     /// Hears the bell from now on.
@@ -140,11 +157,12 @@ impl Room {
 
     /// The writer has ended: there will be no more news.
     pub(crate) fn has_ended(&self) -> bool {
-        self.ended.is_cancelled()
+        self.has_ended.load(Ordering::SeqCst)
     }
 
     /// Says that the writer has ended.
     pub(crate) fn end(&self) {
+        self.has_ended.store(true, Ordering::SeqCst);
         self.ended.cancel();
         self.ring();
     }

@@ -106,9 +106,10 @@ async fn open(
     let revocations = push.platform.verifier.revocations();
     let stream = Stream::begin(viewing, place.flatten(), &arrival, &push.settings, revocations, soft);
     // The connection is cut at *hard*; the stream itself need not know.
-    let mut response = event_stream(Body::from_stream(stream.ok_or_else(no_such_room)?));
+    let (long_lived, body) = LongLived::of(stream.ok_or_else(no_such_room)?);
+    let mut response = event_stream(body);
     opened(1);
-    response.extensions_mut().insert(LongLived);
+    response.extensions_mut().insert(long_lived);
     Ok(response)
 }
 

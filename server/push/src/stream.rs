@@ -4,11 +4,9 @@
 //! bytes; it has no queue of its own. Who reads too slowly falls out of the feed
 //! and skips ahead, told exactly how much it missed.
 
-use std::collections::VecDeque;
-use std::convert::Infallible;
 use std::num::NonZeroU32;
-use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::pin::{Pin, pin};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -21,11 +19,12 @@ use idl::DeviceId;
 use idl::event::{ByeEvent, ByeReason, GapEvent, ViewersEvent, WelcomeEvent};
 use rand::RngExt as _;
 use tokio::sync::watch;
+use tokio::task::coop::unconstrained;
 use tokio::time::{Instant, Sleep};
 use tokio_util::sync::{CancellationToken, ReusableBoxFuture};
 
 use crate::Settings;
-use crate::feed::{Read, Resume};
+use crate::feed::{Parts, Read, Resume};
 use crate::frame::{self, Position};
 use crate::hello::Hello;
 use crate::room::{Room, Viewing};
@@ -60,7 +59,7 @@ pub(crate) struct Stream {
     /// The number of the last event that was handed out.
     seen: u64,
     /// Handed out next. Holds one batch; nothing is added before it is empty.
-    ready: VecDeque<Bytes>,
+    ready: Parts,
     /// Events that may still be handed out.
     left: u64,
     ended: bool,
@@ -68,6 +67,12 @@ pub(crate) struct Stream {
     thinned: Option<Thinned>,
     /// Done when the room's bell has rung.
     rung: ReusableBoxFuture<'static, watch::Receiver<()>>,
+    /// How often it had rung when the stream last began to listen…
+    heard: Option<u64>,
+    /// …if all was said then that there was to say. See [`Room::rings`].
+    said_all_at: Option<u64>,
+    /// Whom bell and timer wake.
+    waker: Option<Waker>,
     /// The number of viewers that was told last.
     connections_told: u64,
     revocations: Revocations,
@@ -124,11 +129,14 @@ impl Stream {
             _place: place,
             device: arrival.device.map(|(device, _)| device),
             seen: 0,
-            ready: VecDeque::new(),
+            ready: Parts::new(),
             left: arrival.max_events.unwrap_or(u64::MAX),
             ended: false,
             thinned: arrival.rate_per_s.map(Thinned::to),
             rung: ReusableBoxFuture::new(rung(room.bell())),
+            heard: None,
+            said_all_at: None,
+            waker: None,
             connections_told: room.connections_announced(),
             revocations: revocations.clone(),
             soft,
@@ -147,7 +155,7 @@ impl Stream {
             None => (None, Resume::Missed { n: None, at: 0 }),
         });
         let resumed = matches!(resume, Some((_, Resume::At(_))));
-        stream.ready.push_back(frame::retry(MIN_RETRY_MS + jitter(settings.reconnect_spread_ms)));
+        stream.ready.push(frame::retry(MIN_RETRY_MS + jitter(settings.reconnect_spread_ms)));
         let user_id = arrival.device.map(|(_, user)| user);
         stream.say("welcome", &WelcomeEvent { server_time_ms: arrival.server_time_ms, resumed, lease_ms, user_id });
         match resume {
@@ -163,9 +171,45 @@ impl Stream {
         Some(stream)
     }
 
+    /// Nothing has rung since everything was said, and whoever asks is whom it will wake. Most
+    /// polls come right after an event was handed out; this spares them a second look.
+    fn sleeps_on(&mut self, cx: &Context<'_>) -> bool {
+        let said_all_at = self.said_all_at.take();
+        said_all_at.is_some()
+            && said_all_at == self.viewing.room.rings()
+            && self.waker.as_ref().is_some_and(|waker| waker.will_wake(cx.waker()))
+    }
+
+    /// First listen, then look: whatever happens after the look rings again.
+    fn listen(&mut self, cx: &mut Context<'_>) {
+        self.heard = self.viewing.room.rings();
+        while let Poll::Ready(bell) = self.rung.poll(cx) {
+            self.rung.set(rung(bell));
+        }
+    }
+
+    /// Sees to it that the stream is polled when it is to end or its heart is to beat.
+    fn set_timer(&mut self, now: Instant, cx: &mut Context<'_>) {
+        let is_same_waker = self.waker.as_ref().is_some_and(|waker| waker.will_wake(cx.waker()));
+        let due = self.ends_at.min(self.beat_at);
+        let set_for = self.timer.deadline();
+        // A beat that has moved away is not worth a reset each time.
+        if is_same_waker && now < set_for && set_for <= due {
+            return;
+        }
+        if !is_same_waker {
+            self.waker = Some(cx.waker().clone());
+        }
+        if set_for != due {
+            self.timer.as_mut().reset(due);
+        }
+        if pin!(unconstrained(self.timer.as_mut())).poll(cx).is_ready() {
+            cx.waker().wake_by_ref();
+        }
+    }
+
     /// Makes the next bytes ready, or ends. `false`: there is nothing to say now.
-    fn step(&mut self) -> bool {
-        let now = Instant::now();
+    fn step(&mut self, now: Instant) -> bool {
         self.heed_stop(now);
         let room = &self.viewing.room;
         if self.left == 0 {
@@ -192,7 +236,6 @@ impl Stream {
         if self.end_reason != ByeReason::Draining && self.soft.is_cancelled() {
             self.end_reason = ByeReason::Draining;
             self.ends_at = self.ends_at.min(now + Duration::from_millis(jitter(self.drain_ms)));
-            self.timer.as_mut().reset(self.ends_at.min(self.beat_at));
         }
     }
 
@@ -208,6 +251,8 @@ impl Stream {
                 self.ready.extend(parts);
                 self.seen = last;
                 self.left -= events;
+                let has_said_all = last == feed.last() && self.left > 0 && !self.has_other_news();
+                self.said_all_at = self.heard.filter(|_| has_said_all);
                 if events > 0 {
                     let statistics = &self.viewing.room.statistics;
                     statistics.delivered(events, statistics.lag_ms(now, appended_ms, self.came_ms));
@@ -248,7 +293,7 @@ impl Stream {
 
     fn say<T: serde::Serialize>(&mut self, event: &str, payload: &T) {
         if self.left > 0 {
-            self.ready.push_back(frame::unnumbered(event, payload));
+            self.ready.push(frame::unnumbered(event, payload));
             self.left -= 1;
         }
     }
@@ -259,8 +304,14 @@ impl Stream {
             ByeReason::Complete => Some(0),
             ByeReason::Revoked | ByeReason::GuestsOut => None,
         };
-        self.ready.push_back(frame::unnumbered("bye", &ByeEvent { reason, reconnect_in_ms }));
+        self.ready.push(frame::unnumbered("bye", &ByeEvent { reason, reconnect_in_ms }));
         self.ended = true;
+    }
+
+    /// There is something to say besides the feed.
+    fn has_other_news(&self) -> bool {
+        let room = &self.viewing.room;
+        room.has_ended() || room.connections_announced() != self.connections_told
     }
 
     fn is_revoked(&self) -> bool {
@@ -283,7 +334,7 @@ impl Stream {
         let is_due = now >= self.beat_at;
         if is_due {
             let position = self.viewing.room.feed().at(self.seen);
-            self.ready.push_back(frame::id_only(position));
+            self.ready.push(frame::id_only(position));
             self.beat_at = now + self.heartbeat;
         }
         is_due
@@ -291,37 +342,28 @@ impl Stream {
 }
 
 impl futures::Stream for Stream {
-    type Item = Result<Bytes, Infallible>;
+    type Item = Bytes;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let this = &mut *self;
-        loop {
-            if let Some(bytes) = this.ready.pop_front() {
-                return Poll::Ready(Some(Ok(bytes)));
-            }
-            if this.ended {
-                return Poll::Ready(None);
-            }
-            if this.step() {
-                continue;
-            }
-            // Whatever happens from the last ring on, rings again: nothing is slept through.
-            if let Poll::Ready(bell) = this.rung.poll(cx) {
-                this.rung.set(rung(bell));
-            } else if this.timer.as_mut().poll(cx).is_ready() {
-                // The beat may have moved since; it is not worth a reset each time.
-                this.timer.as_mut().reset(this.ends_at.min(this.beat_at));
-            } else {
-                return Poll::Pending;
-            }
+        if this.ready.is_empty() && !this.ended && !this.sleeps_on(cx) {
+            let now = Instant::now();
+            this.listen(cx);
+            while this.ready.is_empty() && !this.ended && this.step(now) {}
+            this.set_timer(now, cx);
         }
+        if !this.ready.is_empty() {
+            return Poll::Ready(Some(this.ready.remove(0)));
+        }
+        if this.ended { Poll::Ready(None) } else { Poll::Pending }
     }
 }
 
 /// Returns when the bell has rung since the receiver heard it last.
 async fn rung(mut bell: watch::Receiver<()>) -> watch::Receiver<()> {
-    // The room has the bell, and the stream has the room: it can't be gone.
-    _ = bell.changed().await;
+    // The room has the bell, and the stream has the room: it can't be gone. If it waited for
+    // anything but the bell, a stream that sleeps could not know what will wake it.
+    _ = unconstrained(bell.changed()).await;
     bell
 }
 
