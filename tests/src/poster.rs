@@ -12,7 +12,7 @@ use hdrhistogram::Histogram;
 use tokio::task::JoinSet;
 
 use crate::http::{self, Connection};
-use crate::swarm::Stamp;
+use crate::swarm::{Stamp, now_us};
 
 /// Who cannot connect tries again after this; a server that is being restarted is away so long.
 const AGAIN_AFTER: Duration = Duration::from_millis(20);
@@ -23,7 +23,7 @@ const ANSWER_DEADLINE: Duration = Duration::from_secs(10);
 pub struct Plan {
     /// The server.
     pub address: SocketAddr,
-    /// Makes the n-th request, with a stamp for its text.
+    /// Makes the n-th request, with a stamp for its text: when it was due.
     pub request: Arc<dyn Fn(Stamp<'_>) -> Vec<u8> + Send + Sync>,
     /// The class that the stamps name; empty for none.
     pub class: &'static str,
@@ -191,11 +191,15 @@ impl Shared {
             }
             let Some(open) = &mut connection else { return };
             let sent = Instant::now();
-            let request = (self.plan.request)(Stamp::now(self.plan.first + n, self.plan.class));
+            let late_us = micros(sent.saturating_duration_since(due));
+            // From when it was due: a server that makes its publishers wait is not the faster for it.
+            let stamp =
+                Stamp { sent_us: now_us().saturating_sub(late_us), n: self.plan.first + n, class: self.plan.class };
+            let request = (self.plan.request)(stamp);
             let answer = tokio::time::timeout(ANSWER_DEADLINE, open.ask(&request)).await;
             let mut posted = self.posted();
             posted.sent += 1;
-            posted.late_us.saturating_record(micros(sent.saturating_duration_since(due)));
+            posted.late_us.saturating_record(late_us);
             if let Ok(Ok((status, _))) = answer {
                 *posted.answered.entry(status).or_default() += 1;
                 posted.latency_us.saturating_record(micros(sent.elapsed()));

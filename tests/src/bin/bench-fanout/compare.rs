@@ -108,8 +108,11 @@ impl Compare {
         let with_limit: Vec<Contestant> = CONTESTANTS.into_iter().chain([GATHERING_LIMIT]).collect();
         vec![
             (scenario(1_000, 10.0), chosen(&CONTESTANTS)),
+            (scenario(self.many, 2.0), chosen(&CONTESTANTS)),
             (scenario(self.many, 10.0), chosen(&CONTESTANTS)),
             (scenario(1_000, 500.0), chosen(&with_limit)),
+            // What publishing costs: goligoli's danmaku are on the disk before they are answered.
+            (scenario(1, 500.0), chosen(&CONTESTANTS)),
         ]
     }
 

@@ -2,8 +2,8 @@
 
 use std::fmt;
 
-/// Every number of one measurement; latencies are from just before an event is published
-/// until a viewer has read it.
+/// Every number of one measurement; latencies are from when an event was due to be
+/// published until a viewer has read it.
 #[derive(Debug, Clone)]
 pub(crate) struct Outcome {
     pub(crate) name: String,
