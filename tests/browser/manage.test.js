@@ -84,6 +84,22 @@ test('the streamer\'s panel', async (t) => {
     await until('the default to hold', async () => (await rate()) === null)
   })
 
+  await t.test('the room\'s rate and the visitor\'s own are chosen apart', async () => {
+    const chosen = byId(page, 'stage').locator('.settings input[type=radio]:checked')
+    await close()
+    await byId(page, 'settings-button').click()
+    const before = await chosen.evaluateAll((radios) => radios.map(({ name }) => name))
+    // By keyboard: a click would close the settings.
+    await byId(page, 'manage-button').press('Enter')
+    await byId(page, 'rule-rate').getByRole('radio', { name: 'At most' }).press('Space')
+    await byId(page, 'rule-rate-field').waitFor()
+    assert.equal(before.length, 2)
+    assert.deepEqual(await chosen.evaluateAll((radios) => radios.map(({ name }) => name)), before)
+    await page.reload()
+    await online(page)
+    await open()
+  })
+
   await t.test('a cover is taken, and shown in the list', async () => {
     await byId(page, 'cover-input').setInputFiles({ name: 'cover.png', mimeType: 'image/png', buffer: png(320, 180, [200, 60, 20]) })
     await panel.locator('img.cover').waitFor()
