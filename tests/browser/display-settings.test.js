@@ -112,9 +112,9 @@ test('display settings', async (t) => {
     await shout(3)
     // Others were shown 60 lines; what did not come was declined, and nothing was lost on the way over.
     const note = byId(page, 'flow-note')
-    await note.getByText(/^\d+ more in the last minute, by your choice$/).waitFor()
+    await note.getByText(/^At least \d+ more in the last minute, by your choice$/).waitFor()
     await until('each line to be here or declined', async () => {
-      const declined = Number(/^\d+/.exec(await note.textContent())[0])
+      const declined = Number(/\d+/.exec(await note.textContent())[0])
       return declined > 0 && (await shown(page)).length + declined === 60
     })
     await note.click()

@@ -54,6 +54,23 @@ test('what a gap swallowed was not declined', () => {
   expect(flow.lastMinute(11_000).declined).toBe(0)
 })
 
+test('what may have been in another lane, or deleted meanwhile, does not pass for declined', () => {
+  const flow = new FlowAccount()
+  flow.begin(totals(0, 100), 0)
+  // Five ordinary lines, ten of the staff: they look alike.
+  receive(flow, 15)
+  flow.take(totals(0, 105), 1_000)
+  expect(flow.lastMinute(1_000)).toMatchObject({ shown: 5, declined: 0 })
+  // Back after a break: of 20 lines that were shown, 8 were deleted.
+  receive(flow, 12)
+  flow.take(totals(0, 125), 2_000)
+  flow.deleted(8)
+  flow.take(totals(0, 125), 3_000)
+  expect(flow.lastMinute(3_000).declined).toBe(0)
+  flow.take(totals(0, 135), 4_000)
+  expect(flow.lastMinute(4_000).declined).toBe(10)
+})
+
 test('a page that nobody asks keeps a minute, not the day', () => {
   const flow = new FlowAccount()
   for (let s = 0; s < 86_400; s++) flow.take(totals(s), s * 1000)

@@ -12,7 +12,7 @@ export interface Flow {
   folded: number
   /** Left out for everybody. */
   leftOut: number
-  /** Shown to others: this viewer asked for fewer. */
+  /** Shown to others at least: this viewer asked for fewer. */
   declined: number
 }
 
@@ -24,10 +24,14 @@ interface Sample extends SuppressedEvent {
 /**
  * Keeps the running totals that the stream carries for a minute. Totals that go back belong
  * to a new epoch: counting starts again.
+ *
+ * What the viewer declined can't be known exactly: no line says whether it is in the totals
+ * (most of the staff's are not), and a line that was deleted while the viewer was away is in
+ * them and does not come. Where that is open, it counts as not declined.
  */
 export class FlowAccount {
   private samples: Sample[] = []
-  /** Ordinary danmaku that the stream brought since the last totals; `null` if some may have come unseen. */
+  /** Danmaku that the stream brought since the last totals; `null` if some may have come unseen. */
   private received: number | null = null
   private declined = 0
 
@@ -39,6 +43,11 @@ export class FlowAccount {
 
   receive(): void {
     if (this.received !== null) this.received += 1
+  }
+
+  /** So many lines were deleted; maybe they did not come for that reason. */
+  deleted(n: number): void {
+    this.declined -= n
   }
 
   take(totals: SuppressedEvent, at: number): void {
@@ -58,7 +67,7 @@ export class FlowAccount {
     this.dropBefore(at - MINUTE_MS)
     const [first, last] = [this.samples[0], this.samples.at(-1)]
     const since = (total: keyof Sample) => (first && last ? last[total] - first[total] : 0)
-    return { said: since('accepted'), shown: since('shown'), folded: since('folded'), leftOut: since('suppressed'), declined: since('declined') }
+    return { said: since('accepted'), shown: since('shown'), folded: since('folded'), leftOut: since('suppressed'), declined: Math.max(0, since('declined')) }
   }
 
   /** The newest sample from before the minute is where it starts. */

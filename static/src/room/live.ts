@@ -62,8 +62,7 @@ export function useLiveRoom(id: string, mostPerS: () => number | null = () => nu
   }
 
   function onDanmaku(danmaku: DanmakuEvent): void {
-    // The lane of the staff has no limit, and no totals.
-    if (danmaku.sender.role === 'viewer') flow.receive()
+    flow.receive()
     streamed = danmaku
     own.heard(danmaku)
     if (log.knows(danmaku.id)) log.shown(danmaku)
@@ -110,6 +109,7 @@ export function useLiveRoom(id: string, mostPerS: () => number | null = () => nu
     },
     viewers: ({ connections }) => (viewers.value = connections),
     moderation: ({ deleted, muted }) => {
+      flow.deleted(deleted.length)
       takeAway(deleted)
       if (!muted) return
       if (muted.user_id === account.value?.id) mutedUntil.value = muted.muted ? (muted.until_ms ?? Infinity) : null
