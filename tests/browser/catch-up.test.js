@@ -53,8 +53,8 @@ test('what was said while the machine slept is in the list, and did not fly', as
 })
 
 for (const [locale, words] of [
-  ['en-US', { missed: (n) => `${n} lines missed`, load: 'Load them' }],
-  ['zh-CN', { missed: (n) => `错过了 ${n} 条弹幕`, load: '补上' }],
+  ['en-US', { missed: (n) => `${n} updates missed`, load: 'Load the lines' }],
+  ['zh-CN', { missed: (n) => `错过了 ${n} 条动态`, load: '补上弹幕' }],
 ]) {
   test(`what is missing is told exactly, and can be loaded, ${locale}`, async (t) => {
     const server = await Server.start(t, { ...UNLIMITED, GOLIGOLI_PUSH__KEEP_EVENTS: '40' })
@@ -109,9 +109,9 @@ test('a gap larger than a list is loaded from its beginning, part by part', asyn
   await line.comeBack()
   await chatLine(page, 'after').waitFor()
   const gap = byId(page, 'chat-gap')
-  const load = () => gap.getByRole('button', { name: 'Load them' }).click()
+  const load = () => gap.getByRole('button', { name: 'Load the lines' }).click()
   await load()
-  await gap.getByText('Some lines were missed').waitFor()
+  await gap.getByText('Some updates were missed').waitFor()
   const read = await texts(page)
   assert.equal(read[0], 'before')
   assert.equal(read.filter((text) => text.includes('of a flood')).length >= 1_000, true)

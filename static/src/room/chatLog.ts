@@ -12,7 +12,7 @@ export interface NoticeLine { kind: 'notice'; key: string; notice: Notice }
 export interface GapLine {
   kind: 'gap'
   key: string
-  /** How many lines are not here; `null` if only that there are some is known. */
+  /** How many events of the stream did not come, lines and others; `null` if only that there are some is known. */
   left: number | null
   /** History cursors around them. */
   from: string | null
