@@ -21,7 +21,8 @@ on. If the position is no longer kept, `gap` says exactly how many events are mi
 
 An event's id is opaque. `welcome`, `viewers` and `bye` have none; every 15 seconds a block with nothing but an id \
 moves a quiet viewer's position on. Ignore events of types that you do not know. Ordinary danmaku beyond what people \
-can read are left out of the stream (never out of the history) and counted in `suppressed`.
+can read are left out of the stream (never out of the history) and counted in `suppressed`. With `rate`, a viewer takes \
+fewer of them; what it does not get by its own choice counts nowhere.
 
 Who is not signed in may watch unless the room's rules say otherwise. No token in the URL, ever.";
 
@@ -55,7 +56,8 @@ pub(super) fn path_item() -> Value {
         "parameters": [
             { "name": "id", "in": "path", "description": "The room", "required": true, "schema": { "$ref": "#/components/schemas/RoomId" } },
             query("last_event_id", "Like the header `Last-Event-ID`, for clients that cannot set it; the header wins", json!({ "type": "string" })),
-            query("max_events", "End after so many events; for tests", json!({ "type": "integer", "minimum": 1, "maximum": 1000 })),
+            query("max_events", "End after so many events; for tests", json!({ "type": "integer", "minimum": 1, "maximum": 100_000 })),
+            query("rate", "At most so many ordinary danmaku a second: less than the room shows, never more; 0 for none", json!({ "type": "integer", "minimum": 0, "maximum": 1_000 })),
             { "name": "Last-Event-ID", "in": "header", "description": "The id of the last event that was seen", "required": false, "schema": { "type": "string" } },
         ],
         "responses": {

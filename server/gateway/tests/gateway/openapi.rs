@@ -146,9 +146,19 @@ fn every_stream_event_has_a_schema_and_an_example_of_it() {
         let shown: BTreeSet<&String> = payload.as_object().unwrap().keys().collect();
         assert_eq!(fields, shown, "{}", variant["title"]);
     }
-    let names: Vec<&Value> =
-        document["paths"][STREAM]["get"]["parameters"].as_array().unwrap().iter().map(|p| &p["name"]).collect();
-    assert_eq!(names, ["id", "last_event_id", "max_events", "Last-Event-ID"]);
+}
+
+#[test]
+fn the_streams_parameters_are_those_that_push_takes() {
+    let document = gateway::openapi();
+    let parameters = document["paths"][STREAM]["get"]["parameters"].as_array().unwrap();
+    let names: Vec<&Value> = parameters.iter().map(|parameter| &parameter["name"]).collect();
+    assert_eq!(names, ["id", "last_event_id", "max_events", "rate", "Last-Event-ID"]);
+    let bounds = |name: &str| {
+        let schema = &parameters.iter().find(|parameter| parameter["name"] == name).unwrap()["schema"];
+        (schema["minimum"].as_u64().unwrap(), schema["maximum"].as_u64().unwrap())
+    };
+    assert_eq!([bounds("max_events"), bounds("rate")], [(1, 100_000), (0, 1_000)]);
 }
 
 #[test]
