@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use goligoli_tests::poster::Poster;
 use goligoli_tests::process::resident_bytes;
 use goligoli_tests::swarm::{Options, Swarm, Target};
+use goligoli_tests::timing::median;
 use goligoli_tests::{Account, Scene, Server, Setup};
 use tokio::time::{sleep, sleep_until};
 
@@ -107,7 +108,9 @@ async fn who_does_not_read_is_cut_and_nobody_else_notices() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn memory_stays_flat_while_bad_readers_come_and_go() {
-    let (stage, span) = (Stage::set().await, soak());
+    let span = soak();
+    assert!(span >= WARM + RENEWED_EVERY, "LOAD_SOAK_SECONDS is too few: memory after {WARM:?} is held against later");
+    let stage = Stage::set().await;
     let begin = Instant::now();
     let (mut warm, mut most) = (None, 0);
     let mut cut = 0;
@@ -134,11 +137,6 @@ async fn memory_stays_flat_while_bad_readers_come_and_go() {
         mib(most)
     );
     assert!(cut > 0, "bad readers were there");
-}
-
-fn median(mut values: Vec<f64>) -> f64 {
-    values.sort_by(f64::total_cmp);
-    values[values.len() / 2]
 }
 
 fn mib(bytes: u64) -> f64 {

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use goligoli_tests::swarm::{Options, Stamp, Swarm, Target};
+use goligoli_tests::timing::median;
 use goligoli_tests::{Account, Scene, Setup};
-use hdrhistogram::Histogram;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use crate::asked::LONG;
@@ -31,7 +31,7 @@ async fn a_flood_does_not_hold_up_the_streamer() {
     _ = swarm.wait_until_all_watch(LONG);
 
     let mut said = 0;
-    let mut latency_us = [histogram(), histogram()];
+    let mut p99_ms = [Vec::new(), Vec::new()];
     for phase in 0..2 * PHASES {
         let is_flooded = phase % 2 == 1;
         let plan = flood(&server, &scene.room, &accounts, POSTS_PER_S);
@@ -42,19 +42,17 @@ async fn a_flood_does_not_hold_up_the_streamer() {
         let report =
             swarm.wait_until("all have heard the streamer", LONG, |report| report.each_saw(&label) == Some(lines));
         report.assert_whole();
-        latency_us[usize::from(is_flooded)].add(&report.by_label[&label].latency_us).unwrap();
+        p99_ms[usize::from(is_flooded)].push(report.label_ms(&label, 0.99));
         if let Some(flood) = flood {
             let shown = report.by_label["danmaku"].all / VIEWERS as u64;
             assert!(all_created(&flood.stop()) > 2 * shown, "the limiter is not saturated: {shown} shown");
         }
     }
-    let [idle, flooded] =
-        latency_us.map(|latency| [0.5, 0.99].map(|part| latency.value_at_quantile(part) as f64 / 1e3));
-    println!(
-        "streamer's lines, ms: idle p50 {:.1} p99 {:.1}; flooded p50 {:.1} p99 {:.1}",
-        idle[0], idle[1], flooded[0], flooded[1]
-    );
-    assert!(flooded[1] <= MOST * idle[1], "{:.2} times an idle room's p99", flooded[1] / idle[1]);
+    println!("p99 of the streamer's lines in ms, by phase: idle {:.1?}, flooded {:.1?}", p99_ms[0], p99_ms[1]);
+    // Not of all phases together: a single moment in which the machine does something else
+    // would decide that.
+    let [idle, flooded] = p99_ms.map(median);
+    assert!(flooded <= MOST * idle, "{:.2} times an idle room's p99", flooded / idle);
 }
 
 /// The streamer speaks for one phase; returns how many lines that were.
@@ -69,8 +67,4 @@ async fn speak(owner: &Account, room: &str, said: &mut u64) -> u32 {
         (*said, lines) = (*said + 1, lines + 1);
     }
     lines
-}
-
-fn histogram() -> Histogram<u64> {
-    Histogram::new_with_bounds(1, 60_000_000, 3).unwrap()
 }

@@ -1,6 +1,5 @@
-//! The server's ends of connections, by the kernel's table of sockets: what waits in each to
-//! be sent, and when it is let go. Who does not read cannot see that it was cut, because the
-//! end of the stream waits behind the bytes that it has not taken.
+//! Looks at the server's ends of connections all the time: when each is filled, and when it
+//! is let go.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -8,8 +7,9 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use goligoli_tests::tcp_table::held_by;
+
 const LOOK_EVERY: Duration = Duration::from_millis(20);
-const ESTABLISHED: &str = "01";
 
 /// Looks at the server's connections until it is asked for what it saw.
 pub(crate) struct Lookout {
@@ -49,7 +49,7 @@ impl Lookout {
 }
 
 fn look(server: SocketAddr, stopped: &Receiver<()>) -> (Vec<Let>, Duration) {
-    let mut queues: HashMap<String, Queue> = HashMap::new();
+    let mut queues: HashMap<SocketAddr, Queue> = HashMap::new();
     let (mut ended, mut overshoot) = (Vec::new(), Duration::ZERO);
     let mut last_look = Instant::now();
     loop {
@@ -59,17 +59,17 @@ fn look(server: SocketAddr, stopped: &Receiver<()>) -> (Vec<Let>, Duration) {
             _ => return (ended, overshoot),
         }
         let before = Instant::now();
-        let waiting = waiting(&std::fs::read_to_string("/proc/net/tcp").unwrap(), server);
+        let held = held_by(server).unwrap();
         let now = Instant::now();
-        for (client, bytes) in &waiting {
+        for (client, bytes) in &held {
             match queues.get_mut(client) {
                 // Less in it is no filling: the client's kernel took some, or made room for it.
                 Some(queue) if queue.bytes >= *bytes => (queue.bytes, queue.seen) = (*bytes, before),
-                _ => _ = queues.insert(client.clone(), Queue { bytes: *bytes, filled: (last_look, now), seen: before }),
+                _ => _ = queues.insert(*client, Queue { bytes: *bytes, filled: (last_look, now), seen: before }),
             }
         }
         queues.retain(|client, queue| {
-            let is_gone = !waiting.contains_key(client);
+            let is_gone = !held.contains_key(client);
             if is_gone && queue.bytes > 0 {
                 let at_least = queue.seen.saturating_duration_since(queue.filled.1);
                 ended.push(Let { at_least, at_most: now - queue.filled.0 });
@@ -78,18 +78,6 @@ fn look(server: SocketAddr, stopped: &Receiver<()>) -> (Vec<Let>, Duration) {
         });
         last_look = before;
     }
-}
-
-/// Bytes that wait in each connection which the server has not let go, by client.
-fn waiting(table: &str, server: SocketAddr) -> HashMap<String, u64> {
-    let local = format!(":{:04X}", server.port());
-    let entry = |line: &str| {
-        let fields: Vec<&str> = line.split_ascii_whitespace().collect();
-        let is_ours = fields.len() > 4 && fields[1].ends_with(&local) && fields[3] == ESTABLISHED;
-        let bytes = fields.get(4)?.split_once(':')?.0;
-        is_ours.then(|| Some((fields[2].to_owned(), u64::from_str_radix(bytes, 16).ok()?)))?
-    };
-    table.lines().skip(1).filter_map(entry).collect()
 }
 
 #[test]

@@ -20,6 +20,8 @@ mod scene;
 mod server;
 pub mod sse;
 pub mod swarm;
+pub mod tcp_table;
+pub mod timing;
 mod viewer;
 mod wait;
 

@@ -13,6 +13,7 @@ use tokio::task::JoinSet;
 
 use crate::http::{self, Connection};
 use crate::swarm::{Stamp, now_us};
+use crate::timing::{histogram, micros};
 
 /// Who cannot connect tries again after this; a server that is being restarted is away so long.
 const AGAIN_AFTER: Duration = Duration::from_millis(20);
@@ -70,6 +71,8 @@ pub struct Posted {
     pub answered: BTreeMap<u16, u64>,
     /// Sent without an answer: they may have been taken or not.
     pub unanswered: u64,
+    /// When the last answer came.
+    pub last_answer: Option<Instant>,
     /// From sent to answered, in µs.
     pub latency_us: Histogram<u64>,
     /// How much later than planned posts were sent, in µs.
@@ -106,9 +109,14 @@ impl Poster {
     /// # Errors
     /// The system gives no thread or no epoll.
     pub fn start(plan: Plan) -> std::io::Result<Self> {
-        let histogram = || Histogram::new_with_bounds(1, 60_000_000, 3).expect("these bounds are good");
-        let posted =
-            Posted { sent: 0, answered: BTreeMap::new(), unanswered: 0, latency_us: histogram(), late_us: histogram() };
+        let posted = Posted {
+            sent: 0,
+            answered: BTreeMap::new(),
+            unanswered: 0,
+            last_answer: None,
+            latency_us: histogram(),
+            late_us: histogram(),
+        };
         let shared = Arc::new(Shared {
             begin: Instant::now(),
             next: AtomicU64::new(0),
@@ -197,12 +205,14 @@ impl Shared {
                 Stamp { sent_us: now_us().saturating_sub(late_us), n: self.plan.first + n, class: self.plan.class };
             let request = (self.plan.request)(stamp);
             let answer = tokio::time::timeout(ANSWER_DEADLINE, open.ask(&request)).await;
+            let answered = Instant::now();
             let mut posted = self.posted();
             posted.sent += 1;
             posted.late_us.saturating_record(late_us);
             if let Ok(Ok((status, _))) = answer {
                 *posted.answered.entry(status).or_default() += 1;
-                posted.latency_us.saturating_record(micros(sent.elapsed()));
+                posted.last_answer = posted.last_answer.max(Some(answered));
+                posted.latency_us.saturating_record(micros(answered.duration_since(sent)));
             } else {
                 posted.unanswered += 1;
                 connection = None;
@@ -222,10 +232,6 @@ impl Shared {
         }
         false
     }
-}
-
-fn micros(time: Duration) -> u64 {
-    u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]

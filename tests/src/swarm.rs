@@ -10,7 +10,6 @@
 
 mod check;
 mod decode;
-mod peer;
 mod position;
 mod report;
 mod stamp;

@@ -8,11 +8,7 @@ use hdrhistogram::Histogram;
 use super::check::Tally;
 use super::decode::{Labels, MOST_LABELS};
 use super::position::Position;
-
-/// Microseconds, up to a minute, three digits.
-pub(super) fn histogram() -> Histogram<u64> {
-    Histogram::new_with_bounds(1, 60_000_000, 3).expect("these bounds are good")
-}
+use crate::timing::histogram;
 
 /// What the viewers have seen since the start, or since the last [`super::Swarm::mark`].
 /// Stalled and dripping viewers count only where it says so.

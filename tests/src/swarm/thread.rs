@@ -14,12 +14,13 @@ use mio::{Events, Interest, Poll, Token};
 
 use super::check::Truth;
 use super::decode::{Broken, Item, Labels};
-use super::peer;
 use super::position::Position;
-use super::report::{Report, histogram};
+use super::report::Report;
 use super::stamp::now_us;
 use super::target::{Options, Target};
 use super::viewer::{Role, State, Viewer, connect};
+use crate::tcp_table;
+use crate::timing::{histogram, micros};
 
 mod commands;
 
@@ -349,15 +350,11 @@ impl Thread {
         if special.is_empty() {
             return;
         }
-        let Some(held) = peer::clients_of(self.target.address) else { return };
+        let Some(held) = tcp_table::held_by(self.target.address) else { return };
         for index in special {
-            if self.viewers[index].local_address().is_none_or(|address| !held.contains(&address)) {
+            if self.viewers[index].local_address().is_none_or(|address| !held.contains_key(&address)) {
                 self.lose(index, End::Broken);
             }
         }
     }
-}
-
-fn micros(time: Duration) -> u64 {
-    u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
 }
