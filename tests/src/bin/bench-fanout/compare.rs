@@ -4,6 +4,8 @@
 use std::fmt::Write as _;
 use std::process::Command;
 
+use goligoli_tests::timing::median;
+
 use crate::outcome::Outcome;
 use crate::peer::{self, Kind, Programs, Url, said};
 use crate::scenario::Scenario;
@@ -89,6 +91,9 @@ impl Compare {
         for ((scenario, _), results) in scenarios.iter().zip(&results) {
             println!("{}", self.table(scenario, results));
         }
+        for ((scenario, contestants), results) in scenarios.iter().zip(&results) {
+            println!("{}", verdict(scenario, contestants, results));
+        }
         println!("Versions: {}.", versions.into_iter().collect::<Vec<_>>().join("; "));
         Ok(())
     }
@@ -160,10 +165,31 @@ impl Compare {
     }
 }
 
-fn median(mut values: Vec<f64>) -> f64 {
-    values.sort_by(f64::total_cmp);
-    let middle = values.len() / 2;
-    if values.len() % 2 == 1 { values[middle] } else { f64::midpoint(values[middle - 1], values[middle]) }
+/// Holds this server against the best of nchan's set-ups, by the medians of this run.
+fn verdict(scenario: &Scenario, contestants: &[Contestant], results: &[Vec<Outcome>]) -> String {
+    // NaN if nothing was measured.
+    let best = |kind: Kind, value: fn(&Outcome) -> f64| {
+        let of_kind =
+            contestants.iter().zip(results).filter(|(one, outcomes)| one.kind == kind && !outcomes.is_empty());
+        let medians = of_kind.map(|(_, outcomes)| median(outcomes.iter().map(value).collect()));
+        medians.fold(f64::NAN, f64::min)
+    };
+    let ratio = |name: &str, value: fn(&Outcome) -> f64| {
+        let ratio = best(Kind::Goligoli, value) / best(Kind::Nchan, value);
+        let word = match ratio {
+            ratio if ratio <= 1.0 => "at most as much",
+            ratio if ratio > 1.0 => "more",
+            _ => "not measured",
+        };
+        format!("{name} {ratio:.2} × ({word})")
+    };
+    format!(
+        "{} events/s into {} viewers, goligoli against nginx + nchan at its best: {}, {}",
+        scenario.events_per_s,
+        scenario.viewers,
+        ratio("CPU per delivery", |outcome| outcome.server_us.unwrap_or(f64::NAN)),
+        ratio("p99", |outcome| outcome.p99_ms),
+    )
 }
 
 /// `median (smallest–largest)`.
@@ -177,8 +203,49 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_median_is_in_the_middle() {
-        assert_eq!([median(vec![3.0, 1.0, 2.0]), median(vec![4.0, 1.0]), median(vec![7.0])], [2.0, 2.5, 7.0]);
+    fn a_spread_has_the_median_and_both_ends() {
         assert_eq!(spread(vec![3.0, 1.25, 2.0], 1), "2.0 (1.2–3.0)");
+    }
+
+    #[test]
+    fn the_verdict_is_by_medians_against_the_best_set_up() {
+        let measured = |server_us, p99_ms| Outcome {
+            name: String::new(),
+            viewers: 7,
+            asked_per_s: 2.0,
+            reached_per_s: 2.0,
+            events: 14,
+            server_us: Some(server_us),
+            client_us: 1.0,
+            p50_ms: 1.0,
+            p99_ms,
+            p999_ms: 1.0,
+            idle: None,
+            bytes_per_event: 1.0,
+            events_per_read: 1.0,
+            refused: 0,
+            missing: 0,
+            violations: 0,
+            disconnected: 0,
+        };
+        let scenario = Scenario {
+            viewers: 7,
+            events_per_s: 2.0,
+            seconds: 1.0,
+            warm_up_s: 0.0,
+            payload_bytes: 100,
+            gather_ms: None,
+        };
+        let goligoli = vec![measured(3.0, 90.0), measured(90.0, 3.0), measured(3.0, 3.0)];
+        let nchan = [vec![measured(4.0, 9.0)], vec![measured(9.0, 2.0)]];
+        let [one, two] = nchan;
+        let said = verdict(&scenario, &CONTESTANTS[..3], &[goligoli.clone(), one, two]);
+        assert_eq!(
+            said,
+            "2 events/s into 7 viewers, goligoli against nginx + nchan at its best: \
+             CPU per delivery 0.75 × (at most as much), p99 1.50 × (more)"
+        );
+        let alone = verdict(&scenario, &CONTESTANTS[..2], &[goligoli, Vec::new()]);
+        assert!(alone.ends_with("CPU per delivery NaN × (not measured), p99 NaN × (not measured)"), "{alone}");
     }
 }
