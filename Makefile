@@ -34,7 +34,7 @@ check: page
 	cargo test --workspace --locked
 
 # What is promised under load: the flow limiter, bad readers, storms, kills; five minutes.
-# The same dice again: make load LOAD_SEED=…
+# LOAD_SEED=… repeats the dice of two of them: when people speak in fairness, when kills come.
 load:
 	cargo build --release --locked -p goligoli
 	cargo test --release --locked -p goligoli-tests --features load --test load -- --test-threads=1 --nocapture

@@ -11,7 +11,8 @@ pub(crate) fn soak() -> Duration {
     Duration::from_secs(asked.map_or(90, |seconds| seconds.parse().expect("LOAD_SOAK_SECONDS is a number")))
 }
 
-/// Where the dice begin: `LOAD_SEED`, or anywhere; printed, so that a run can be had again.
+/// Where this test's own dice begin: `LOAD_SEED`, or anywhere; printed, so that they can be
+/// had again. The server throws its own.
 pub(crate) fn seed() -> u64 {
     let asked = std::env::var("LOAD_SEED").ok().filter(|value| !value.is_empty());
     let seed = asked.map_or_else(rand::random, |seed| seed.parse().expect("LOAD_SEED is a number"));

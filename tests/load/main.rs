@@ -5,6 +5,9 @@
 //! `cargo build --release -p goligoli`, then
 //! `cargo test --release -p goligoli-tests --features load --test load -- --test-threads=1`
 //!
+//! `LOAD_SEED` repeats when people speak in `fairness` and when the server is killed in `kills`,
+//! nothing else: the other tests throw no dice, and the server throws its own.
+//!
 //! Times are compared with times of the same run, never with a number of another machine.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
