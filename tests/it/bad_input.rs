@@ -248,6 +248,7 @@ async fn ids_and_queries_that_are_none_are_refused() {
         for parameter in &operation.parameters {
             let bad: &[&str] = match parameter.as_str() {
                 "limit" | "max_events" => &["0", "-1", "x", "1.5", "", "99999999", "99999999999999999999"],
+                "rate" => &["-1", "x", "1.5", "", "1001", "99999999999999999999"],
                 "cursor" | "before" | "after" => &["x", "-1.-1", "1.1.1", "%00", "99999999999999999999.1"],
                 "owner" | "session" | "sender" => &["x", "0", "-1", "%00"],
                 "live" => &["x", "2"],

@@ -1,4 +1,5 @@
 //! More danmaku than anybody can read: the flow limiter thins the stream out, and says so.
+//! The quick copy of `tests/load/limiter.rs`, without its flood: for every run of the tests.
 
 use goligoli_tests::sse::Event;
 use goligoli_tests::{Account, Scene, Setup, Watch};

@@ -1,8 +1,10 @@
 //! An event stream that nothing disturbs.
 
-use goligoli_tests::sse::{Event, Item};
-use goligoli_tests::{Account, Scene, Setup, Viewer, Watch, until};
+use goligoli_tests::sse::{Event, Item, Parser};
+use goligoli_tests::{Account, DEADLINE, Scene, Setup, Viewer, Watch, in_time, until};
 use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
 
 #[tokio::test]
 async fn a_posted_danmaku_reaches_every_viewer_as_it_was_sent() {
@@ -158,6 +160,43 @@ async fn max_events_bounds_a_stream() {
     for bad in ["max_events=0", "max_events=-1", "max_events=x", "max_events=99999999"] {
         Watch::guest().query(bad).refused(&server, &scene.room).await.refused(400, "malformed-request");
     }
+}
+
+#[tokio::test]
+async fn a_client_of_http_1_0_gets_a_stream_until_the_connection_ends() {
+    const MOST: usize = 6;
+    let server = Setup::new().start().await;
+    let scene = Scene::open(&server).await;
+    let mut socket = TcpStream::connect(server.address()).await.unwrap();
+    let request = format!("GET {}?max_events={MOST} HTTP/1.0\r\n\r\n", scene.path("/events"));
+    socket.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = Vec::new();
+    while !String::from_utf8_lossy(&answer).contains("event: hello\n") {
+        let bytes = in_time(DEADLINE, "the hello", socket.read_buf(&mut answer)).await.unwrap();
+        assert!(bytes > 0, "{}", String::from_utf8_lossy(&answer));
+    }
+    for n in 0..MOST {
+        _ = scene.owner.say(&scene.room, &format!("line {n}")).await.expect(201);
+    }
+    _ = in_time(DEADLINE, "the end", socket.read_to_end(&mut answer)).await.unwrap();
+
+    let answer = String::from_utf8(answer).unwrap();
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    let head = head.to_ascii_lowercase();
+    assert!(head.starts_with("http/1.") && head[8..].starts_with(" 200"), "{head}");
+    assert!(head.contains("\r\ncontent-type: text/event-stream"), "{head}");
+    assert!(!head.contains("transfer-encoding") && body.starts_with("retry: "), "nothing is chunked: {answer}");
+    let events: Vec<Event> = Parser::default()
+        .feed(body.as_bytes())
+        .into_iter()
+        .filter_map(|item| if let Item::Event(event) = item { Some(event) } else { None })
+        .collect();
+    let kinds: Vec<&str> = events.iter().map(|event| event.kind.as_str()).collect();
+    assert_eq!((&kinds[..2], kinds[MOST]), (&["welcome", "hello"][..], "bye"), "{kinds:?}");
+    assert_eq!(kinds.len(), MOST + 1, "{kinds:?}");
+    let lines: Vec<String> = events.iter().filter_map(Event::text).collect();
+    assert!(!lines.is_empty(), "{kinds:?}");
+    assert!(lines.iter().enumerate().all(|(n, line)| *line == format!("line {n}")), "{lines:?}");
 }
 
 #[tokio::test]
