@@ -20,7 +20,8 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tower::Service as _;
 
 use super::admission::{Admission, Place};
-use super::long_lived::{self, LongLived};
+use super::crew::Taken;
+use super::long_lived::LongLived;
 use super::stall::StallGuard;
 use crate::Lifecycle;
 
@@ -38,7 +39,7 @@ const LINGER_BYTES: u64 = 16 << 20;
 
 /// A client that takes nothing for so long, with its socket full, is gone: within five
 /// seconds, with what a busy machine adds.
-const STALL: Duration = Duration::from_millis(4_500);
+pub(super) const STALL: Duration = Duration::from_millis(4_500);
 /// Connections that wait to be accepted, if the system allows so many: thousands of viewers
 /// come back in the same moment.
 const BACKLOG: u32 = 8_192;
@@ -110,15 +111,15 @@ async fn connection(
     if socket.set_nodelay(true).is_err() {
         return;
     }
-    let taken = Arc::new(Mutex::new(None));
-    let take = Arc::clone(&taken);
+    let taker = Arc::new(Mutex::new(None));
+    let of_response = Arc::clone(&taker);
     let service = hyper::service::service_fn(move |request: hyper::Request<Incoming>| {
         let has_large_body = request.body().size_hint().upper().is_none_or(|bytes| bytes > BUFFER_BYTES as u64);
         let may_be_taken = request.method() == http::Method::GET && request.version() == http::Version::HTTP_11;
         let mut request = request.map(Body::new);
         request.extensions_mut().insert(ConnectInfo(peer));
         let answer = router.clone().call(request);
-        let take = Arc::clone(&take);
+        let of_response = Arc::clone(&of_response);
         Box::pin(async move {
             let mut response = answer.await?;
             let refused = response.status().is_client_error() || response.status().is_server_error();
@@ -128,7 +129,7 @@ async fn connection(
             }
             if may_be_taken && let Some(long_lived) = response.extensions().get::<LongLived>() {
                 // It has no length, so hyper says in the head that it is chunked, and waits for it.
-                *take.lock().unwrap_or_else(PoisonError::into_inner) = long_lived.take();
+                *of_response.lock().unwrap_or_else(PoisonError::into_inner) = long_lived.claim();
                 response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
             }
             Ok::<_, std::convert::Infallible>(response)
@@ -148,43 +149,35 @@ async fn connection(
         }
         let ended = http.poll_without_shutdown(cx);
         // hyper has written the head before it waits for the body.
-        match taken.lock().unwrap_or_else(PoisonError::into_inner).take() {
-            Some(body) => Poll::Ready(Ok(Some(body))),
+        match taker.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            Some(take) => Poll::Ready(Ok(Some(take))),
             None => ended.map_ok(|()| None),
         }
     });
     let Some(ended) = lifecycle.hard().run_until_cancelled(served).await else { return };
     let socket = http.into_parts().io.into_inner();
+    let has_stalled = socket.is_waiting();
+    let socket = socket.into_inner();
     match ended {
-        Ok(Some(body)) if !socket.is_waiting() => {
-            // In a task of its own, which has no room for what the HTTP server needed.
-            let cut = lifecycle.hard().clone();
-            let soft = lifecycle.soft().clone();
-            lifecycle.spawn_one_of_many(async move {
-                let mut socket = socket;
-                let ended = long_lived::write(body, &mut socket, cut).await;
-                soft.run_until_cancelled(linger(socket.into_inner())).await;
-                drop(places);
-                note(peer, ended);
-            });
-        }
-        // The head did not fit into the socket: nothing can be said to such a client.
-        Ok(Some(_)) => {}
-        Ok(None) => _ = lifecycle.soft().run_until_cancelled(linger(socket.into_inner())).await,
-        Err(error) => note(peer, Err(error)),
+        // Nothing more can be said to a client that does not take what was said before.
+        Ok(_) | Err(_) if has_stalled => reset(&socket),
+        Ok(Some(take)) => take(Taken { socket, places: Box::new(places) }).await,
+        Ok(None) => _ = lifecycle.soft().run_until_cancelled(linger(socket)).await,
+        Err(error) => tracing::debug!(%peer, %error, "a connection ended with an error"),
     }
 }
 
-fn note(peer: SocketAddr, ended: Result<(), impl std::fmt::Display>) {
-    if let Err(error) = ended {
-        tracing::debug!(%peer, %error, "a connection ended with an error");
-    }
+/// Closing drops what the socket still holds: else the kernel keeps that for minutes, for a
+/// client that does not take it.
+pub(super) fn reset(socket: &TcpStream) {
+    // Without it the kernel only keeps it longer.
+    _ = socket.set_zero_linger();
 }
 
 /// Closes our side and waits for the client to close its own. A socket that is closed
 /// with bytes unread is reset, and with it goes the answer to a body that was too large
 /// to be read: the client would see a broken connection and not the 413.
-async fn linger(mut socket: TcpStream) {
+pub(super) async fn linger(mut socket: TcpStream) {
     let rest = async {
         socket.shutdown().await?;
         tokio::io::copy(&mut socket.take(LINGER_BYTES), &mut tokio::io::sink()).await

@@ -6,7 +6,7 @@
 //! with it the connection.
 
 use std::cell::RefCell;
-use std::io;
+use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -21,6 +21,18 @@ const JOINED_BYTES: usize = 4 << 10;
 thread_local! {
     /// What is being joined. It never holds more than [`JOINED_BYTES`].
     static JOINED: RefCell<Vec<u8>> = RefCell::new(Vec::with_capacity(JOINED_BYTES));
+}
+
+/// Writes small parts as one; `None` if they are too large for that.
+pub(super) fn joined<R>(parts: &[IoSlice<'_>], write: impl FnOnce(&[u8]) -> R) -> Option<R> {
+    let all: usize = parts.iter().map(|part| part.len()).sum();
+    (all <= JOINED_BYTES).then(|| {
+        JOINED.with_borrow_mut(|joined| {
+            joined.clear();
+            parts.iter().for_each(|part| joined.extend_from_slice(part));
+            write(joined)
+        })
+    })
 }
 
 /// A socket whose writes may stand still only so long.
@@ -81,15 +93,10 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for StallGuard<S> {
     fn poll_write_vectored(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-        bytes: &[io::IoSlice<'_>],
+        bytes: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let all: usize = bytes.iter().map(|part| part.len()).sum();
-        if all <= JOINED_BYTES {
-            return JOINED.with_borrow_mut(|joined| {
-                joined.clear();
-                bytes.iter().for_each(|part| joined.extend_from_slice(part));
-                self.poll_write(cx, joined)
-            });
+        if let Some(progress) = joined(bytes, |bytes| self.as_mut().poll_write(cx, bytes)) {
+            return progress;
         }
         let progress = Pin::new(&mut self.socket).poll_write_vectored(cx, bytes);
         self.guard(cx, progress)

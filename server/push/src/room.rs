@@ -1,7 +1,10 @@
 //! What the viewers of a room share: its feed, and the bell that wakes them.
 
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock, RwLockReadGuard};
+
+use common::Lifecycle;
+use common::http::Crews;
 
 use idl::event::RoomState;
 use idl::push::{Publication, Published};
@@ -13,6 +16,7 @@ use crate::feed::Feed;
 use crate::hello::Hello;
 use crate::record::{Change, Retention};
 use crate::statistics::Statistics;
+use crate::stream::Stream;
 
 /// Calls that wait for a room's writer. Full: the caller is told to try again; facts in
 /// outboxes do, ordinary danmaku count as undelivered.
@@ -25,11 +29,8 @@ pub(crate) struct Room {
     feed: RwLock<Feed>,
     inbox: mpsc::Sender<Command>,
     /// Rings when there is anything new for the viewers: events, another number of viewers,
-    /// an ended log-in, the end. One bell for all, because waiting on each of them apart
-    /// would cost a viewer more than its events.
+    /// an ended log-in, the end.
     bell: watch::Sender<()>,
-    rings_begun: AtomicU64,
-    rings_done: AtomicU64,
     /// Open connections, and what of them was announced.
     connections: AtomicU64,
     announced: AtomicU64,
@@ -39,6 +40,7 @@ pub(crate) struct Room {
     /// The same, without a lock.
     has_ended: AtomicBool,
     pub(crate) hello: Mutex<Option<Hello>>,
+    crews: OnceLock<Crews<Stream>>,
     pub(crate) statistics: Statistics,
 }
 
@@ -67,14 +69,13 @@ impl Room {
             feed: RwLock::new(feed),
             inbox: sender,
             bell: watch::Sender::new(()),
-            rings_begun: AtomicU64::new(0),
-            rings_done: AtomicU64::new(0),
             connections: AtomicU64::new(0),
             announced: AtomicU64::new(0),
             most_per_s: AtomicU32::new(u32::MAX),
             ended: CancellationToken::new(),
             has_ended: AtomicBool::new(false),
             hello: Mutex::new(None),
+            crews: OnceLock::new(),
         };
         (Arc::new(room), inbox)
     }
@@ -100,22 +101,17 @@ impl Room {
 
     /// Wakes every viewer, to look at everything again.
     pub(crate) fn ring(&self) {
-        self.rings_begun.fetch_add(1, Ordering::SeqCst);
         self.bell.send_replace(());
-        self.rings_done.fetch_add(1, Ordering::SeqCst);
-    }
-
-    /// How often the bell has been rung; `None` while it rings. As long as the number stays,
-    /// who began to wait for the bell after it was read still waits.
-    pub(crate) fn rings(&self) -> Option<u64> {
-        // In this order: none was ringing at the first, and none has begun until the second.
-        let done = self.rings_done.load(Ordering::SeqCst);
-        (self.rings_begun.load(Ordering::SeqCst) == done).then_some(done)
     }
 
     /// Hears the bell from now on.
     pub(crate) fn bell(&self) -> watch::Receiver<()> {
         self.bell.subscribe()
+    }
+
+    /// Who writes to the viewers.
+    pub(crate) fn crews(&self, lifecycle: &Lifecycle) -> &Crews<Stream> {
+        self.crews.get_or_init(|| Crews::start(|| self.bell(), lifecycle))
     }
 
     /// Open connections now.

@@ -5,6 +5,7 @@
 //! will not pass by itself (a room that is not there, guests where none are taken, a
 //! malformed request) has an error status.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
@@ -13,11 +14,13 @@ use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::extract::{Path, Query, State};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
-use common::http::{LongLived, Problem, credentials, edge};
+use bytes::Bytes;
+use common::http::{Filled, LongLived, Problem, Ready, Script as _, credentials, edge};
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use idl::{Code, RoomId};
 use serde::Deserialize;
+use tokio::time::Instant;
 
 use crate::Push;
 use crate::frame;
@@ -106,16 +109,40 @@ async fn open(
     let revocations = push.platform.verifier.revocations();
     let stream = Stream::begin(viewing, place.flatten(), &arrival, &push.settings, revocations, soft);
     // The connection is cut at *hard*; the stream itself need not know.
-    let (long_lived, body) = LongLived::of(stream.ok_or_else(no_such_room)?);
+    let lifecycle = push.platform.lifecycle.clone();
+    let take = move |stream: Stream, taken| Arc::clone(stream.room()).crews(&lifecycle).seat(stream, taken);
+    let (long_lived, body) = LongLived::of(stream.ok_or_else(no_such_room)?, take, by_itself);
     let mut response = event_stream(body);
     opened(1);
     response.extensions_mut().insert(long_lived);
     Ok(response)
 }
 
+/// What a stream says where its connection can't be taken from the HTTP server.
+fn by_itself(stream: Stream) -> impl futures::Stream<Item = Bytes> {
+    let bell = stream.room().bell();
+    futures::stream::unfold((stream, bell), async |(mut stream, mut bell)| {
+        loop {
+            // First listen, then look: whatever happens after the look rings.
+            bell.mark_unchanged();
+            let mut ready = Ready::default();
+            let filled = stream.fill(Instant::now(), &mut ready);
+            let bytes = ready.joined();
+            if !bytes.is_empty() {
+                return Some((bytes, (stream, bell)));
+            }
+            if filled == Filled::All {
+                return None;
+            }
+            // The room has the bell, and the stream has the room.
+            _ = tokio::time::timeout_at(stream.due(), bell.changed()).await;
+        }
+    })
+}
+
 /// Who watches. A bad bearer token is an error; a cookie that has expired makes a guest,
 /// because the page can't tell the browser to leave it out.
-fn identify(push: &Push, headers: &HeaderMap) -> Result<Option<std::sync::Arc<idl::access::Identity>>, Problem> {
+fn identify(push: &Push, headers: &HeaderMap) -> Result<Option<Arc<idl::access::Identity>>, Problem> {
     match credentials::of(headers)? {
         None => Ok(None),
         Some(credentials::Credentials::Bearer(caller)) => Ok(Some(push.platform.verifier.verify(&caller)?)),
@@ -134,7 +161,7 @@ fn refused(why: &'static str, streams: u64) {
 fn come_back(why: &'static str) -> Response {
     refused(why, 1);
     let retry = frame::retry(1_000 + jitter(FULL_RETRY_MS));
-    let comment = bytes::Bytes::from_static(b": not now, come back\n\n");
+    let comment = Bytes::from_static(b": not now, come back\n\n");
     event_stream(Body::from([retry, comment].concat()))
 }
 

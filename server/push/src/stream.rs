@@ -5,12 +5,11 @@
 //! and skips ahead, told exactly how much it missed.
 
 use std::num::NonZeroU32;
-use std::pin::{Pin, pin};
-use std::task::{Context, Poll, Waker};
+use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use common::http::admission::Place;
+use common::http::{Filled, Ready, Script};
 use common::revocation::Revocations;
 use governor::clock::DefaultClock;
 use governor::state::{InMemoryState, NotKeyed};
@@ -18,10 +17,8 @@ use governor::{Quota, RateLimiter};
 use idl::DeviceId;
 use idl::event::{ByeEvent, ByeReason, GapEvent, ViewersEvent, WelcomeEvent};
 use rand::RngExt as _;
-use tokio::sync::watch;
-use tokio::task::coop::unconstrained;
-use tokio::time::{Instant, Sleep};
-use tokio_util::sync::{CancellationToken, ReusableBoxFuture};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
 use crate::Settings;
 use crate::feed::{Parts, Read, Resume};
@@ -63,16 +60,10 @@ pub(crate) struct Stream {
     /// Events that may still be handed out.
     left: u64,
     ended: bool,
+    /// The latest batch went to the end of the feed.
+    has_said_all: bool,
     /// What the viewer asked for, if it is less than all.
     thinned: Option<Thinned>,
-    /// Done when the room's bell has rung.
-    rung: ReusableBoxFuture<'static, watch::Receiver<()>>,
-    /// How often it had rung when the stream last began to listen…
-    heard: Option<u64>,
-    /// …if all was said then that there was to say. See [`Room::rings`].
-    said_all_at: Option<u64>,
-    /// Whom bell and timer wake.
-    waker: Option<Waker>,
     /// The number of viewers that was told last.
     connections_told: u64,
     revocations: Revocations,
@@ -80,8 +71,6 @@ pub(crate) struct Stream {
     ends_at: Instant,
     end_reason: ByeReason,
     beat_at: Instant,
-    /// Ends at `ends_at` or `beat_at`, or earlier.
-    timer: Pin<Box<Sleep>>,
     heartbeat: Duration,
     spread_ms: u64,
     drain_ms: u64,
@@ -119,7 +108,7 @@ impl Stream {
         revocations: &Revocations,
         soft: CancellationToken,
     ) -> Option<Self> {
-        let room = std::sync::Arc::clone(&viewing.room);
+        let room = Arc::clone(&viewing.room);
         let hello = Hello::of(&room)?;
         let lease_ms = rand::rng().random_range(settings.lease_min_ms..=settings.lease_max_ms);
         let now = Instant::now();
@@ -132,18 +121,14 @@ impl Stream {
             ready: Parts::new(),
             left: arrival.max_events.unwrap_or(u64::MAX),
             ended: false,
+            has_said_all: false,
             thinned: arrival.rate_per_s.map(Thinned::to),
-            rung: ReusableBoxFuture::new(rung(room.bell())),
-            heard: None,
-            said_all_at: None,
-            waker: None,
             connections_told: room.connections_announced(),
             revocations: revocations.clone(),
             soft,
             ends_at,
             end_reason: ByeReason::Lease,
             beat_at: now + heartbeat,
-            timer: Box::pin(tokio::time::sleep_until(ends_at.min(now + heartbeat))),
             heartbeat,
             spread_ms: settings.reconnect_spread_ms,
             drain_ms: settings.drain_ms,
@@ -171,41 +156,8 @@ impl Stream {
         Some(stream)
     }
 
-    /// Nothing has rung since everything was said, and whoever asks is whom it will wake. Most
-    /// polls come right after an event was handed out; this spares them a second look.
-    fn sleeps_on(&mut self, cx: &Context<'_>) -> bool {
-        let said_all_at = self.said_all_at.take();
-        said_all_at.is_some()
-            && said_all_at == self.viewing.room.rings()
-            && self.waker.as_ref().is_some_and(|waker| waker.will_wake(cx.waker()))
-    }
-
-    /// First listen, then look: whatever happens after the look rings again.
-    fn listen(&mut self, cx: &mut Context<'_>) {
-        self.heard = self.viewing.room.rings();
-        while let Poll::Ready(bell) = self.rung.poll(cx) {
-            self.rung.set(rung(bell));
-        }
-    }
-
-    /// Sees to it that the stream is polled when it is to end or its heart is to beat.
-    fn set_timer(&mut self, now: Instant, cx: &mut Context<'_>) {
-        let is_same_waker = self.waker.as_ref().is_some_and(|waker| waker.will_wake(cx.waker()));
-        let due = self.ends_at.min(self.beat_at);
-        let set_for = self.timer.deadline();
-        // A beat that has moved away is not worth a reset each time.
-        if is_same_waker && now < set_for && set_for <= due {
-            return;
-        }
-        if !is_same_waker {
-            self.waker = Some(cx.waker().clone());
-        }
-        if set_for != due {
-            self.timer.as_mut().reset(due);
-        }
-        if pin!(unconstrained(self.timer.as_mut())).poll(cx).is_ready() {
-            cx.waker().wake_by_ref();
-        }
+    pub(crate) fn room(&self) -> &Arc<Room> {
+        &self.viewing.room
     }
 
     /// Makes the next bytes ready, or ends. `false`: there is nothing to say now.
@@ -251,8 +203,7 @@ impl Stream {
                 self.ready.extend(parts);
                 self.seen = last;
                 self.left -= events;
-                let has_said_all = last == feed.last() && self.left > 0 && !self.has_other_news();
-                self.said_all_at = self.heard.filter(|_| has_said_all);
+                self.has_said_all = last == feed.last();
                 if events > 0 {
                     let statistics = &self.viewing.room.statistics;
                     statistics.delivered(events, statistics.lag_ms(now, appended_ms, self.came_ms));
@@ -309,9 +260,12 @@ impl Stream {
     }
 
     /// There is something to say besides the feed.
-    fn has_other_news(&self) -> bool {
+    fn has_other_news(&self, now: Instant) -> bool {
         let room = &self.viewing.room;
-        room.has_ended() || room.connections_announced() != self.connections_told
+        self.left == 0
+            || now >= self.ends_at
+            || room.has_ended()
+            || room.connections_announced() != self.connections_told
     }
 
     fn is_revoked(&self) -> bool {
@@ -341,30 +295,29 @@ impl Stream {
     }
 }
 
-impl futures::Stream for Stream {
-    type Item = Bytes;
-
-    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        let this = &mut *self;
-        if this.ready.is_empty() && !this.ended && !this.sleeps_on(cx) {
-            let now = Instant::now();
-            this.listen(cx);
-            while this.ready.is_empty() && !this.ended && this.step(now) {}
-            this.set_timer(now, cx);
+impl Script for Stream {
+    fn fill(&mut self, now: Instant, ready: &mut Ready) -> Filled {
+        self.has_said_all = false;
+        loop {
+            while !self.ready.is_empty() && !ready.is_full() {
+                ready.push(self.ready.remove(0));
+            }
+            if !self.ready.is_empty() || ready.is_full() {
+                return Filled::Some;
+            }
+            if self.ended {
+                return Filled::All;
+            }
+            let is_all = self.has_said_all && !self.has_other_news(now);
+            if is_all || !self.step(now) {
+                return Filled::AllForNow;
+            }
         }
-        if !this.ready.is_empty() {
-            return Poll::Ready(Some(this.ready.remove(0)));
-        }
-        if this.ended { Poll::Ready(None) } else { Poll::Pending }
     }
-}
 
-/// Returns when the bell has rung since the receiver heard it last.
-async fn rung(mut bell: watch::Receiver<()>) -> watch::Receiver<()> {
-    // The room has the bell, and the stream has the room: it can't be gone. If it waited for
-    // anything but the bell, a stream that sleeps could not know what will wake it.
-    _ = unconstrained(bell.changed()).await;
-    bell
+    fn due(&self) -> Instant {
+        self.ends_at.min(self.beat_at)
+    }
 }
 
 /// Whether the room takes viewers who are not signed in.
