@@ -3,10 +3,12 @@
 
 use std::num::NonZeroU32;
 
-use governor::clock::{Clock, DefaultClock, Reference as _};
+use governor::clock::{Clock, Reference as _};
 use governor::middleware::StateInformationMiddleware;
 use governor::state::{InMemoryState, NotKeyed};
 use governor::{Quota, RateLimiter};
+
+use crate::write_clock::WriteClock;
 
 /// How fast a bucket fills, and how much it holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -59,7 +61,7 @@ type Gcra<C> = RateLimiter<NotKeyed, InMemoryState, C, StateInformationMiddlewar
 
 /// A token bucket.
 #[derive(Debug)]
-pub(crate) struct Bucket<C: Clock = DefaultClock> {
+pub(crate) struct Bucket<C: Clock = WriteClock> {
     clock: C,
     flow: Flow,
     gcra: Gcra<C>,

@@ -14,6 +14,7 @@ use crate::record::{Change, Event};
 
 /// A write in the making.
 pub(crate) struct Draft {
+    /// The time by which the limiter decides, too.
     now_ms: i64,
     change: Change,
     /// Sources in this write.

@@ -25,6 +25,7 @@ mod sse;
 mod statistics;
 mod stream;
 mod top;
+mod write_clock;
 mod writer;
 
 use std::num::NonZeroU32;

@@ -18,13 +18,14 @@ use std::collections::{HashMap, HashSet, VecDeque};
 use std::num::NonZeroU32;
 use std::time::Duration;
 
-use governor::clock::{Clock, DefaultClock, Reference as _};
+use governor::clock::{Clock, Reference as _};
 use idl::UserId;
 use idl::event::SuppressedEvent;
 use rand::Rng;
 use rand::seq::SliceRandom as _;
 
 use crate::bucket::{Bucket, Flow};
+use crate::write_clock::WriteClock;
 
 /// Who was shown within this time comes after who was not.
 const RECENTLY: Duration = Duration::from_secs(1);
@@ -44,7 +45,7 @@ pub(crate) enum Verdict {
 
 /// One room's bucket and what it has decided so far.
 #[derive(Debug)]
-pub(crate) struct Limiter<C: Clock = DefaultClock> {
+pub(crate) struct Limiter<C: Clock = WriteClock> {
     clock: C,
     bucket: Bucket<C>,
     totals: SuppressedEvent,

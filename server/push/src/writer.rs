@@ -11,7 +11,6 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use common::{Clock, Dynamic};
-use governor::clock::DefaultClock;
 use idl::event::{EventType, SuppressedEvent};
 use idl::push::{Lane, Published};
 use idl::{Code, Refusal, RoomId};
@@ -26,6 +25,7 @@ use crate::limiter::Limiter;
 use crate::log::Log;
 use crate::record::{Change, Record, Retention};
 use crate::room::{Command, Room};
+use crate::write_clock::WriteClock;
 use crate::{FlowRate, Settings};
 
 /// One write takes no more than so many publications; the rest is in the next.
@@ -50,6 +50,8 @@ pub(crate) struct Writer {
     keep: Retention,
     tick: Duration,
     clock: Clock,
+    /// What the limiter goes by.
+    write_clock: WriteClock,
     wrote_at: Option<Instant>,
     totals_at: Option<Instant>,
     totals_told: SuppressedEvent,
@@ -67,13 +69,14 @@ impl Writer {
         flow: Dynamic<FlowRate>,
         clock: Clock,
     ) -> (Arc<Room>, Self) {
+        let write_clock = WriteClock::new();
         let totals = feed.totals;
         let first = flow_of(&flow.now(), &feed, u32::MAX);
         // A restart in the middle of a rush must not make another burst. What came before the
         // events that are kept is not known, and may have taken all.
         let unknown_until_ms = feed.oldest_appended_ms().filter(|_| feed.first() > 1);
-        let tokens = first.tokens_left(unknown_until_ms, feed.ordinary_appended_ms(), clock.now().0);
-        let limiter = Limiter::new(first, tokens, totals, DefaultClock::default());
+        let tokens = first.tokens_left(unknown_until_ms, feed.ordinary_appended_ms(), write_clock.look(&clock));
+        let limiter = Limiter::new(first, tokens, totals, write_clock.clone());
         let (room, inbox) = Room::new(id, feed);
         let writer = Self {
             room: Arc::clone(&room),
@@ -84,6 +87,7 @@ impl Writer {
             keep: settings.retention(),
             tick: Duration::from_millis(settings.tick_ms),
             clock,
+            write_clock,
             wrote_at: None,
             totals_at: None,
             totals_told: totals,
@@ -183,9 +187,11 @@ impl Writer {
     }
 
     async fn write(&mut self, commands: Vec<Command>) -> anyhow::Result<()> {
+        // Before the limiter does anything: what it does from here on is of this time.
+        let now_ms = self.write_clock.look(&self.clock);
         self.limiter.change(flow_of(&self.flow.now(), &self.room.feed(), self.room.most_per_s()));
         let before = self.limiter.totals();
-        let mut draft = Draft::new(self.clock.now().0);
+        let mut draft = Draft::new(now_ms);
         let mut answers = Vec::new();
         let mut retained = Vec::new();
         for command in commands {

@@ -185,3 +185,17 @@ fn a_new_rate_takes_effect_without_a_burst() {
     clock.advance(Duration::from_secs(1));
     assert_eq!(shown(&limiter.admit(&people(3_000..3_500), distinct, &mut rng)), 10);
 }
+
+/// However long it takes to make a write: what it shows is of the time on its events.
+#[tokio::test(start_paused = true)]
+async fn a_write_has_the_tokens_of_the_time_that_its_events_are_stamped_with() {
+    let clock = crate::write_clock::WriteClock::new();
+    let flow = Flow { rate: 50.try_into().unwrap(), burst: 100.try_into().unwrap() };
+    let mut limiter = Limiter::new(flow, 100, SuppressedEvent::default(), clock.clone());
+    let mut rng = StdRng::seed_from_u64(1);
+    assert_eq!(shown(&limiter.admit(&people(0..500), distinct, &mut rng)), 100);
+    tokio::time::advance(Duration::from_secs(1)).await;
+    assert_eq!(shown(&limiter.admit(&people(1_000..1_500), distinct, &mut rng)), 0, "no time has passed on the stamps");
+    clock.look(&common::Clock::system());
+    assert_eq!(shown(&limiter.admit(&people(2_000..2_500), distinct, &mut rng)), 50);
+}
