@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use common::revocation::Revocations;
-use common::{Clock, Dynamic, Lifecycle};
+use common::{Clock, Dynamic, Failure, Lifecycle};
 use idl::push::{RoomActivity, TopBy};
 use idl::{Code, Refusal, RoomId};
 use tokio::time::Instant;
@@ -48,7 +48,7 @@ struct Inner {
     open: Mutex<HashMap<RoomId, Open>>,
     /// Whoever reads a room's file, or puts it away, holds the lock of its share of the ids:
     /// two readers must not make two writers of one room.
-    turns: [tokio::sync::Mutex<()>; 64],
+    turns: [Arc<tokio::sync::Mutex<()>>; 64],
     /// Open connections of all rooms.
     streams: Arc<AtomicU64>,
 }
@@ -68,7 +68,7 @@ impl Rooms {
         lifecycle: Lifecycle,
     ) -> Self {
         let (open, streams) = (Mutex::default(), Arc::default());
-        let turns = std::array::from_fn(|_| tokio::sync::Mutex::default());
+        let turns = std::array::from_fn(|_| Arc::default());
         Self { inner: Arc::new(Inner { folder, settings, flow, clock, lifecycle, open, turns, streams }) }
     }
 
@@ -127,7 +127,7 @@ impl Rooms {
         Some(Arc::clone(&open.room))
     }
 
-    fn turn(&self, id: RoomId) -> &tokio::sync::Mutex<()> {
+    fn turn(&self, id: RoomId) -> &Arc<tokio::sync::Mutex<()>> {
         let share = usize::try_from(id.0 % self.inner.turns.len() as u64).unwrap_or_default();
         &self.inner.turns[share]
     }
@@ -136,17 +136,26 @@ impl Rooms {
         if let Some(room) = self.in_memory(id) {
             return Ok(Some(room));
         }
-        let _turn = self.turn(id).lock().await;
+        let turn = Arc::clone(self.turn(id)).lock_owned().await;
         if let Some(room) = self.in_memory(id) {
             return Ok(Some(room));
         }
         if self.inner.lifecycle.soft().is_cancelled() {
             return Err(unavailable());
         }
-        self.load(id, make).await.map_err(|error| {
-            tracing::error!(room.id = %id, error = %format!("{error:#}"), "reading the feed of room {id} failed");
-            unavailable()
-        })
+        // Who asks may go away, but the thread that reads the file goes on, and what it cuts off
+        // the file would be what the writer of a second reader has appended since.
+        let rooms = self.clone();
+        let loading = async move {
+            let loaded = rooms.load(id, make).await;
+            drop(turn);
+            loaded.map_err(|error| {
+                tracing::error!(room.id = %id, error = %format!("{error:#}"), "reading the feed of room {id} failed");
+                Failure::Refused(unavailable())
+            })
+        };
+        let loaded = self.inner.lifecycle.effect(loading).await;
+        loaded.map_err(|failure| failure.into_refusal(&format!("reading the feed of room {id}")))
     }
 
     async fn load(&self, id: RoomId, make: bool) -> anyhow::Result<Option<Arc<Room>>> {
@@ -270,3 +279,6 @@ pub(crate) fn file_of(folder: &Path, id: RoomId) -> PathBuf {
 fn unavailable() -> Refusal {
     Refusal::new(Code::Unavailable, "the room's feed is not available").retry_after_ms(1_000)
 }
+
+#[cfg(test)]
+mod tests;
