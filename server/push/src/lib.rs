@@ -90,8 +90,8 @@ pub struct FlowRate {
     pub rate_per_s: NonZeroU32,
     /// Ordinary danmaku that they see at once.
     pub burst: NonZeroU32,
-    /// What this process may send to all viewers, in megabits a second; 0 is unbounded. The
-    /// rates of rooms are lowered to fit.
+    /// What this process may send to all viewers, in megabits a second; 0 is unbounded. So
+    /// that it fits no room shows more than a rate that is the same for all.
     pub egress_mbps: u32,
 }
 

@@ -233,7 +233,7 @@ impl Rooms {
         self.open().values().for_each(|open| open.room.ring());
     }
 
-    /// Lets every room show what the process can afford. Returns what each has accepted.
+    /// Lets no room show more than the process can afford. Returns what each has accepted.
     fn share_egress(&self, rooms: &[Arc<Room>], before: &HashMap<RoomId, u64>) -> HashMap<RoomId, u64> {
         let flow = self.inner.flow.now();
         let mut accepted = HashMap::with_capacity(rooms.len());
@@ -248,9 +248,8 @@ impl Rooms {
             Demand { viewers: room.connections(), danmaku_per_s: per_s.min(rate), bytes: bytes as u64 }
         };
         let demands: Vec<_> = rooms.iter().map(&mut demand).collect();
-        for (room, most_per_s) in rooms.iter().zip(egress::share(flow.egress_mbps, &demands)) {
-            room.afford(most_per_s);
-        }
+        let most_per_s = egress::most_per_s(flow.egress_mbps, &demands);
+        rooms.iter().for_each(|room| room.afford(most_per_s));
         accepted
     }
 

@@ -2,11 +2,15 @@ use std::pin::pin;
 
 use common::buckets::Rate;
 use futures::poll;
-use idl::Timestamp;
+use idl::event::EventType;
+use idl::push::{Lane, Outcome, Publication};
+use idl::{Timestamp, UserId};
+use tokio::sync::oneshot;
 
 use super::*;
 
 const ROOM: RoomId = RoomId(7);
+const QUIET_ROOM: RoomId = RoomId(8);
 const PATIENCE: Duration = Duration::from_secs(5);
 
 fn settings() -> Settings {
@@ -36,6 +40,25 @@ fn rooms(folder: &tempfile::TempDir) -> Rooms {
     Rooms::new(folder.path().to_owned(), settings(), flow, clock, Lifecycle::new())
 }
 
+/// Each of `n` people says something; returns how many of them were shown.
+async fn shown_of_crowd(rooms: &Rooms, room: RoomId, first: u64, n: u64) -> usize {
+    let danmaku = |n: u64| Publication {
+        source: format!("danmaku:{n}"),
+        event: EventType::Danmaku,
+        data: format!("{{\"n\":{n}}}"),
+        at_ms: 0,
+        lane: Lane::Ordinary,
+        sender: Some(UserId(n)),
+        tombstones: Vec::new(),
+        state: None,
+    };
+    let (answer, published) = oneshot::channel();
+    let publications = (first..first + n).map(danmaku).collect();
+    rooms.send(room, Command::Publish { publications, answer }).await.unwrap();
+    let outcomes = published.await.unwrap().unwrap().outcomes;
+    outcomes.iter().filter(|outcome| **outcome == Outcome::Appended).count()
+}
+
 /// As when a viewer gives up, or a call is aborted.
 #[tokio::test]
 async fn a_load_goes_on_and_keeps_its_turn_when_nobody_waits_for_it_any_more() {
@@ -48,4 +71,37 @@ async fn a_load_goes_on_and_keeps_its_turn_when_nobody_waits_for_it_any_more() {
     assert!(rooms.turn(ROOM).try_lock().is_err(), "a second reader would read the file beside the first");
     let turn = tokio::time::timeout(PATIENCE, rooms.turn(ROOM).lock()).await;
     assert!(turn.is_ok() && rooms.in_memory(ROOM).is_some(), "what was read is there");
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_room_shows_more_than_the_process_can_afford() {
+    const VIEWERS: usize = 500;
+    let folder = tempfile::tempdir().unwrap();
+    let rooms = rooms(&folder);
+    assert_eq!(shown_of_crowd(&rooms, ROOM, 1, 10).await, 10);
+    assert_eq!(shown_of_crowd(&rooms, QUIET_ROOM, 1, 10).await, 10);
+    let mut viewings = Vec::new();
+    for _ in 0..VIEWERS {
+        viewings.push(rooms.join(ROOM).await.unwrap().unwrap());
+    }
+    let said = async {
+        // House keeping has looked once, and looks again after the rush.
+        tokio::time::sleep(LOOK_EVERY + LOOK_EVERY / 2).await;
+        let before = shown_of_crowd(&rooms, ROOM, 1_000, 1_000).await;
+        tokio::time::sleep(LOOK_EVERY).await;
+        (before, shown_of_crowd(&rooms, ROOM, 2_000, 1_000).await)
+    };
+    let (before, after) = tokio::select! {
+        () = rooms.clone().keep_house() => panic!("it keeps house until the process stops"),
+        said = said => said,
+    };
+    assert!(before >= 90, "{before}: nothing was asked of the network yet");
+    let room = |id| rooms.in_memory(id).unwrap();
+    let event_bytes = room(ROOM).feed().bytes() / room(ROOM).feed().len();
+    let most_per_s = 1_000_000 / (VIEWERS * event_bytes * 8);
+    assert!((2..10).contains(&most_per_s), "{most_per_s}: events of {event_bytes} bytes prove nothing");
+    assert_eq!(room(ROOM).most_per_s() as usize, most_per_s);
+    assert_eq!(room(QUIET_ROOM).most_per_s() as usize, most_per_s, "who is quiet now may speak up as much");
+    // The burst lasts two seconds at any rate.
+    assert!((1..=2 * most_per_s).contains(&after), "{after} at {most_per_s} a second");
 }
