@@ -1,8 +1,11 @@
 //! A room's feed: the events that a viewer can still get, in order, and where the room
-//! stands. A plain value without I/O; [`crate::room`] writes it to the log and guards it.
+//! stands. A plain value without I/O; [`crate::writer`] logs what it takes in, and
+//! [`crate::room`] guards it.
 //!
 //! Bounded by events, age and bytes; when full the oldest go, and who missed them is told
 //! exactly how many ([`Resume::Missed`]), never silently skipped.
+
+mod entry;
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
@@ -10,9 +13,9 @@ use std::sync::Arc;
 use bytes::{Bytes, BytesMut};
 use idl::event::{EventType, RoomState, SuppressedEvent};
 use idl::message::Cursor;
-use idl::push::Lane;
 use smallvec::{SmallVec, smallvec};
 
+use crate::feed::entry::Entry;
 use crate::feeds::Appended;
 use crate::frame::{self, Position};
 use crate::record::{Change, Event, Head, Record, Retention};
@@ -27,21 +30,6 @@ const MAX_PARTS: usize = 4;
 /// Sources that were deleted before they came. Full: they are forgotten, all at once;
 /// the history is right all the same.
 const MAX_DELETED_AHEAD: usize = 10_000;
-
-#[derive(Debug)]
-struct Entry {
-    /// Shared with the neighbours that came in the same change.
-    chunk: Bytes,
-    start: usize,
-    end: usize,
-    /// Where the JSON begins in the chunk; `None` if it was blanked out.
-    data: Option<usize>,
-    event: EventType,
-    source: Box<str>,
-    at_ms: i64,
-    appended_ms: i64,
-    ordinary: bool,
-}
 
 /// A room's events and state.
 #[derive(Debug)]
@@ -133,6 +121,12 @@ impl Feed {
         self.entries.iter().filter(|entry| entry.ordinary).map(|entry| entry.appended_ms)
     }
 
+    /// The totals that the viewers were told last, as far as that is kept.
+    pub(crate) fn totals_told(&self) -> Option<SuppressedEvent> {
+        let told = self.entries.iter().rev().find(|entry| entry.event == EventType::Suppressed)?;
+        serde_json::from_str(told.data()?).ok()
+    }
+
     /// Bytes of the frames that are kept.
     pub(crate) const fn bytes(&self) -> usize {
         self.bytes
@@ -217,9 +211,8 @@ impl Feed {
         let blank = frame::id_only(self.at(seq));
         let index = usize::try_from(seq - self.first).unwrap_or(usize::MAX);
         if let Some(entry) = self.entries.get_mut(index).filter(|entry| entry.data.is_some()) {
-            self.bytes = self.bytes + blank.len() - (entry.end - entry.start);
-            (entry.start, entry.end, entry.data) = (0, blank.len(), None);
-            entry.chunk = blank;
+            self.bytes = self.bytes + blank.len() - entry.len();
+            entry.blank(blank);
         }
     }
 
@@ -230,7 +223,7 @@ impl Feed {
                 break;
             }
             if let Some(gone) = self.entries.pop_front() {
-                self.bytes -= gone.end - gone.start;
+                self.bytes -= gone.len();
                 if self.sources.get(&gone.source) == Some(&self.first) {
                     self.sources.remove(&gone.source);
                 }
@@ -273,7 +266,7 @@ impl Feed {
                     (&entry.chunk, entry.start, entry.end)
                 }
             });
-            bytes += entry.end - entry.start;
+            bytes += entry.len();
             events += 1;
         }
         parts.extend(run.map(|(chunk, start, end)| chunk.slice(start..end)));
@@ -287,16 +280,7 @@ impl Feed {
     pub(crate) fn appended(&self, after: u64, most: usize) -> Vec<Appended> {
         let skip = usize::try_from(after + 1 - self.first).unwrap_or(usize::MAX);
         let numbered = (after + 1..).zip(self.entries.iter().skip(skip));
-        let appended = |(seq, entry): (u64, &Entry)| Appended {
-            id: self.at(seq).to_string(),
-            event: entry.event,
-            source: entry.source.to_string(),
-            at_ms: entry.at_ms,
-            appended_ms: entry.appended_ms,
-            lane: if entry.ordinary { Lane::Ordinary } else { Lane::Guaranteed },
-            bytes: entry.end - entry.start,
-        };
-        numbered.take(most).map(appended).collect()
+        numbered.take(most).map(|(seq, entry)| entry.appended(self.at(seq))).collect()
     }
 
     /// Where a client goes on that saw everything up to `seen`.
@@ -371,24 +355,6 @@ impl Feed {
         let before = Self::from_records(damaged, keep);
         let state = before.state.as_deref().cloned();
         Self::new(Head { epoch: epoch.max(before.epoch + 1), first: 1, state, ..Head::default() })
-    }
-}
-
-impl Entry {
-    fn data(&self) -> Option<&str> {
-        let data = self.chunk.get(self.data?..self.end - 2)?;
-        std::str::from_utf8(data).ok()
-    }
-
-    fn event(&self) -> Event {
-        Event {
-            source: self.source.to_string(),
-            event: self.event,
-            data: self.data().unwrap_or_default().to_owned(),
-            at_ms: self.at_ms,
-            appended_ms: self.appended_ms,
-            ordinary: self.ordinary,
-        }
     }
 }
 

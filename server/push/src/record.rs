@@ -1,4 +1,4 @@
-//! What a room's log keeps of its feed: a file is a head, and what came after it.
+//! What a room's log keeps of its feed.
 
 use idl::event::{EventType, RoomState, SuppressedEvent};
 use serde::{Deserialize, Serialize};
@@ -20,7 +20,7 @@ pub(crate) struct Event {
     pub(crate) ordinary: bool,
 }
 
-/// What the log keeps of a feed. A file is a head and what came after it.
+/// One write to the log. A file begins with a head; what came after it follows as changes.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Record {
@@ -28,7 +28,7 @@ pub(crate) enum Record {
     Change(Change),
 }
 
-/// Where a feed stood when its file was begun; the events that it kept follow as changes.
+/// Where a feed stood when its file was begun. The events that it kept are the first changes.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Head {
     pub(crate) epoch: u64,

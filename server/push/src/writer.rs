@@ -70,7 +70,8 @@ impl Writer {
         clock: Clock,
     ) -> (Arc<Room>, Self) {
         let write_clock = WriteClock::new();
-        let totals = feed.totals;
+        // A process that was killed may have counted more than it has told.
+        let (totals, totals_told) = (feed.totals, feed.totals_told().unwrap_or_default());
         let first = flow_of(&flow.now(), &feed, u32::MAX);
         // A restart in the middle of a rush must not make another burst. What came before the
         // events that are kept is not known, and may have taken all.
@@ -90,7 +91,7 @@ impl Writer {
             write_clock,
             wrote_at: None,
             totals_at: None,
-            totals_told: totals,
+            totals_told,
             failing: false,
         };
         (room, writer)

@@ -12,6 +12,11 @@ fn crowd(from: u64, n: u64) -> Vec<Publication> {
     (from..from + n).map(danmaku).collect()
 }
 
+/// It is shown whatever the rate.
+fn fact(n: u64) -> Publication {
+    Publication { lane: Lane::Guaranteed, sender: Some(UserId(1)), ..danmaku(n) }
+}
+
 fn shown(outcomes: &[Outcome]) -> usize {
     outcomes.iter().filter(|outcome| **outcome == Outcome::Appended).count()
 }
@@ -75,12 +80,38 @@ async fn a_restart_in_a_rush_makes_no_other_burst() {
 }
 
 #[tokio::test]
+async fn totals_that_nobody_was_told_before_a_kill_are_told_after_it() {
+    let bench = Bench::start(slow()).await;
+    let mut viewer = bench.watch("").await;
+    bench.publish(crowd(1, 10)).await.unwrap();
+    let told = viewer.next_of("suppressed").await;
+    assert_eq!(told.data["accepted"], 10);
+    // It would be told a second after the others.
+    bench.publish(crowd(100, 30)).await.unwrap();
+    let after = bench.killed_and_restarted(slow());
+    let mut viewer = after.watch(&told.id.unwrap()).await;
+    let told = viewer.next_of("suppressed").await;
+    assert_eq!(told.data["accepted"], 40, "and nobody has to speak");
+
+    // What was told is not told again.
+    let after = after.killed_and_restarted(slow());
+    let mut viewer = after.watch(&told.id.unwrap()).await;
+    for n in [1_000, 1_001] {
+        after.publish(vec![fact(n)]).await.unwrap();
+    }
+    while let Some(event) = viewer.next().await
+        && event.data["n"] != 1_001
+    {
+        assert_ne!(event.event, "suppressed");
+    }
+}
+
+#[tokio::test]
 async fn a_viewer_may_ask_for_less_and_still_gets_every_fact() {
     let bench = Bench::start(settings()).await;
     let watch = async |query: &str| Viewer::of(bench.open(Request::get(path(query))).await);
     let (mut all, mut few, mut none) = (watch("").await, watch("?rate=7").await, watch("?rate=0").await);
     let mut sent = crowd(1, 200);
-    let fact = |n| Publication { lane: Lane::Guaranteed, sender: Some(UserId(1)), ..danmaku(n) };
     sent.insert(100, fact(1_000));
     sent.push(fact(1_001));
     assert_eq!(shown(&bench.publish(sent).await.unwrap()), 202);
