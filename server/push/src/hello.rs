@@ -82,3 +82,41 @@ fn id_line(position: Position) -> Bytes {
     frame::put_id(&mut id, position);
     id.freeze()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::feed::Feed;
+    use crate::record::{Change, Head, Retention};
+    use idl::event::{Owner, RoomRules, RoomState};
+    use idl::{RoomId, UserId};
+
+    const KEEP: Retention = Retention { events: 20, age_ms: 1_000_000, bytes: 1 << 20 };
+
+    fn state(version: u64) -> RoomState {
+        RoomState {
+            id: RoomId(7),
+            version,
+            title: "a room".to_owned(),
+            owner: Owner { id: UserId(1), name: "mei".to_owned() },
+            cover_url: None,
+            session: None,
+            rules: RoomRules::default(),
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn all_who_come_within_a_second_share_one_hello() {
+        let feed = Feed::new(Head { epoch: 5, first: 1, state: Some(state(1)), ..Head::default() });
+        let (room, _inbox) = Room::new(RoomId(7), feed);
+        let body = || Hello::of(&room).unwrap().body;
+        let first = body();
+        tokio::time::advance(FRESH_FOR - Duration::from_millis(1)).await;
+        assert_eq!(body().as_ptr(), first.as_ptr());
+        tokio::time::advance(Duration::from_millis(1)).await;
+        let second = body();
+        assert_ne!(second.as_ptr(), first.as_ptr(), "it tells how many viewers there are, and is not to be old");
+        room.apply(Change { state: Some(state(2)), ..Change::default() }, KEEP);
+        assert_ne!(body().as_ptr(), second.as_ptr(), "what the room was is not told to anybody any more");
+    }
+}

@@ -2,6 +2,7 @@ use std::time::Duration;
 
 use common::buckets::Rate;
 use http::{Request, header};
+use http_body_util::BodyExt as _;
 use idl::access::SiteRole;
 use idl::event::RoomRules;
 use idl::{DeviceId, UserId};
@@ -125,6 +126,22 @@ async fn one_address_has_so_many_streams_and_the_others_theirs() {
     Viewer::of(bench.open(from("192.0.2.2")).await).next_of("hello").await;
     greedy.pop();
     Viewer::of(bench.open(from("192.0.2.1")).await).next_of("hello").await;
+}
+
+#[tokio::test]
+async fn a_process_holds_so_many_streams_and_asks_the_others_to_come_back() {
+    let bench = Bench::start(Settings { max_streams: 1, ..settings() }).await;
+    let mut stays = Viewer::of(bench.open(from("192.0.2.1")).await);
+    stays.next_of("hello").await;
+    let full = bench.open(from("192.0.2.2")).await;
+    assert_eq!(full.status(), 200, "an EventSource gives up on an error");
+    let said = full.into_body().collect().await.unwrap().to_bytes();
+    let retry_ms = std::str::from_utf8(&said).unwrap().strip_prefix("retry: ").and_then(|said| said.split_once('\n'));
+    assert!(retry_ms.unwrap().0.parse::<u64>().unwrap() >= 1_000, "{said:?}");
+    bench.say([1]).await;
+    assert_eq!(stays.numbers_until(1).await, [1], "who was there before stays");
+    drop(stays);
+    Viewer::of(bench.open(from("192.0.2.3")).await).next_of("hello").await;
 }
 
 #[tokio::test]
