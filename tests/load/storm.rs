@@ -1,9 +1,11 @@
 //! All viewers of a large room lose their connections and come back at the same moment.
 
-use std::time::Instant;
+use std::net::{TcpListener, TcpStream};
+use std::process::{Child, Command};
+use std::time::{Duration, Instant};
 
 use goligoli_tests::process::cpu_seconds;
-use goligoli_tests::swarm::{Options, Swarm, Target};
+use goligoli_tests::swarm::{Ids, Options, Swarm, Target};
 use goligoli_tests::{Account, Scene, Setup, Watch};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
@@ -40,17 +42,52 @@ async fn all_catch_up_when_all_come_back_at_once() {
     let report = swarm.wait_until("all have caught up", LONG, |report| report.reached == VIEWERS);
     let (took, cpu) = (begin.elapsed(), cpu_seconds(server.pid()) - cpu_before);
     let descriptors = [descriptors("self"), descriptors(&server.pid().to_string())];
+    drop(swarm);
+    let floor = floor(report.bytes / VIEWERS as u64);
     println!(
         "{VIEWERS} viewers, each {BEHIND} events behind: all caught up in {:.2} s (half of them in {:.2} s), \
-         {cpu:.2} s of the server's CPU; descriptors: {descriptors:?} here and there",
+         {cpu:.2} s of the server's CPU; a loop that only accepts and sends as much: {:.2} s; descriptors: {descriptors:?} \
+         here and there",
         took.as_secs_f64(),
         report.reached_us.value_at_quantile(0.5) as f64 / 1e6,
+        floor.as_secs_f64(),
     );
     report.assert_whole();
     assert_eq!(report.each_saw("danmaku"), Some(BEHIND as u32), "each sees what it missed, once");
     assert_eq!((report.each_saw("hello"), report.tally.gaps), (Some(0), 0), "who resumes needs neither");
     assert!(report.refused.is_empty(), "{:?}", report.refused);
     assert!(descriptors.iter().all(|count| *count <= MOST_DESCRIPTORS), "{descriptors:?}");
+}
+
+/// How long as many viewers take to get so many bytes each from the least that a server can
+/// be: a loop that accepts, reads the request, and writes.
+fn floor(bytes: u64) -> Duration {
+    let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let mut loop_only = Command::new(env!("CARGO_BIN_EXE_bench-fanout"));
+    loop_only.args(["serve-bare", &address.to_string(), "--greeting-bytes", &bytes.to_string()]);
+    let mut serving = Killed(loop_only.spawn().unwrap());
+    while TcpStream::connect(address).is_err() {
+        assert!(serving.0.try_wait().unwrap().is_none(), "it ended");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    let target = Target { address, path: "/".to_owned(), headers: Vec::new(), ids: Ids::Opaque };
+    let begin = Instant::now();
+    let options = Options { opening_at_once: usize::MAX, ..Options::viewers(VIEWERS) };
+    let swarm = Swarm::start(target, &options).unwrap();
+    // But for the part of an event that is left over.
+    let expected = (bytes - 300) * VIEWERS as u64;
+    _ = swarm.wait_until("all have got it", LONG, |report| report.bytes >= expected);
+    begin.elapsed()
+}
+
+/// A process that does not outlive this.
+struct Killed(Child);
+
+impl Drop for Killed {
+    fn drop(&mut self) {
+        _ = self.0.kill();
+        _ = self.0.wait();
+    }
 }
 
 /// Many systems let a process hold a thousand descriptors until it asks for more.

@@ -14,8 +14,10 @@ const TAKEN: &[u8] = b"HTTP/1.1 202 Accepted\r\nContent-Length: 0\r\n\r\n";
 const LISTENER: Token = Token(usize::MAX);
 
 /// Serves until it is killed.
-pub(crate) fn serve(listen: SocketAddr, batch_ms: u64) -> anyhow::Result<()> {
+pub(crate) fn serve(listen: SocketAddr, batch_ms: u64, greeting_bytes: usize) -> anyhow::Result<()> {
     let mut server = Bare::listen(listen, Duration::from_millis(batch_ms))?;
+    let event = format!("event: danmaku\ndata: {}\n\n", "x".repeat(250));
+    server.greeting.extend(event.repeat(greeting_bytes / event.len()).as_bytes());
     let mut events = Events::with_capacity(1_024);
     loop {
         let wait = server.send_at.map(|at| at.saturating_duration_since(Instant::now()));
@@ -33,6 +35,8 @@ pub(crate) fn serve(listen: SocketAddr, batch_ms: u64) -> anyhow::Result<()> {
 }
 
 struct Bare {
+    /// What each viewer is sent who comes.
+    greeting: Vec<u8>,
     poll: Poll,
     listener: mio::net::TcpListener,
     batch: Duration,
@@ -49,11 +53,14 @@ impl Bare {
     fn listen(address: SocketAddr, batch: Duration) -> anyhow::Result<Self> {
         let poll = Poll::new()?;
         let socket = TcpListener::bind(address)?;
+        // As much as goligoli's: a greeting must fit.
+        rustix::net::sockopt::set_socket_send_buffer_size(&socket, 256 << 10)?;
         rustix::net::listen(socket.as_fd(), 4_096)?;
         socket.set_nonblocking(true)?;
         let mut listener = mio::net::TcpListener::from_std(socket);
         poll.registry().register(&mut listener, LISTENER, Interest::READABLE)?;
         Ok(Self {
+            greeting: HEAD.to_owned(),
             poll,
             listener,
             batch,
@@ -104,7 +111,7 @@ impl Bare {
         let Some(head) = memchr::memmem::find(asked, b"\r\n\r\n") else { return Ok(()) };
         if asked.starts_with(b"GET ") {
             if let Some((mut socket, _)) = self.asking[place].take()
-                && socket.write_all(HEAD).is_ok()
+                && socket.write_all(&self.greeting).is_ok()
             {
                 self.poll.registry().deregister(&mut socket)?;
                 self.viewers.push(socket.into());

@@ -50,6 +50,9 @@ enum Command {
         /// Gathers events for so long before it sends them; 0 sends each at once.
         #[arg(long, default_value_t = 0)]
         batch_ms: u64,
+        /// Says so many bytes of events to each viewer who comes.
+        #[arg(long, default_value_t = 0)]
+        greeting_bytes: usize,
     },
 }
 
@@ -63,6 +66,6 @@ async fn main() -> anyhow::Result<()> {
             Ok(())
         }
         Command::Compare(compare) => compare.run().await,
-        Command::ServeBare { listen, batch_ms } => bare_loop::serve(listen, batch_ms),
+        Command::ServeBare { listen, batch_ms, greeting_bytes } => bare_loop::serve(listen, batch_ms, greeting_bytes),
     }
 }
