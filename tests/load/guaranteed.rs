@@ -16,8 +16,8 @@ const RATE: &str = "50";
 const POSTS_PER_S: f64 = 500.0;
 const ACCOUNTS: usize = 500;
 /// Phases alternate, so that whatever else the machine does hits both alike.
-const PHASES: usize = 4;
-const PHASE: Duration = Duration::from_secs(8);
+const PHASES: usize = 5;
+const PHASE: Duration = Duration::from_secs(7);
 const STREAMERS_LINES_PER_S: u32 = 15;
 const CLASS: &str = "guaranteed";
 const MOST: f64 = 1.5;
