@@ -77,6 +77,7 @@ impl<S: Script> Crews<S> {
             let (sender, newcomers) = mpsc::channel(MAX_NEWCOMERS);
             let crew = Crew {
                 seats: Slab::new(),
+                keys: 0,
                 bell: bell(),
                 newcomers,
                 calls: Arc::default(),
@@ -85,7 +86,7 @@ impl<S: Script> Crews<S> {
                 due: None,
             };
             let hard = lifecycle.hard().clone();
-            lifecycle.spawn_one_of_many(async move { _ = hard.run_until_cancelled(crew.run()).await });
+            lifecycle.spawn("http.crew", async move { _ = hard.run_until_cancelled(crew.run()).await });
             sender
         };
         Self { crews: (0..crews).map(start).collect(), seated: AtomicUsize::new(0) }
@@ -107,6 +108,8 @@ impl<S> fmt::Debug for Crews<S> {
 
 struct Crew<S> {
     seats: Slab<Seat<S>>,
+    /// All seats' keys are below.
+    keys: usize,
     bell: watch::Receiver<()>,
     newcomers: mpsc::Receiver<(S, Taken)>,
     calls: Arc<Calls>,
@@ -150,13 +153,18 @@ impl<S: Script> Crew<S> {
     fn welcome(&mut self, script: S, taken: Taken) {
         let entry = self.seats.vacant_entry();
         let key = entry.key();
+        self.keys = self.keys.max(key + 1);
         let waker = Waker::from(Arc::new(Call { calls: Arc::clone(&self.calls), key }));
         entry.insert(Seat { script, taken, chunk: Chunk::default(), ended: false, blocked_until: None, waker });
         self.attend(key, Instant::now(), Seat::attend);
     }
 
     async fn round(&mut self, round: Round) {
-        let keys = self.seats.iter().map(|(key, _)| key + 1).max().unwrap_or(0);
+        if self.seats.is_empty() {
+            // What a crowd needed is not kept for the few who may come.
+            (self.seats, self.keys) = (Slab::new(), 0);
+        }
+        let keys = self.keys;
         self.next = self.next.checked_rem(keys).unwrap_or(0);
         let (first, mut now) = (self.next, Instant::now());
         self.next += SEATS_AT_ONCE;

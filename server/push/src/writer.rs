@@ -32,8 +32,11 @@ use crate::{FlowRate, Settings};
 const MAX_GATHERED: usize = 4_000;
 /// Nor so many bytes: with what one more call may bring, a record stays below the log's limit.
 const MAX_GATHERED_BYTES: usize = 1 << 20;
-/// Running totals are announced at most this often.
+/// Running totals are announced at most this often, with whatever is written then…
 const TOTALS_EVERY: Duration = Duration::from_secs(1);
+/// …and by themselves only when they have not changed for so long: a write of their own
+/// costs as much as a danmaku's.
+const TOTALS_ALONE_AFTER: Duration = Duration::from_millis(750);
 /// A file is rewritten when it is larger than this and twice as large as what it keeps.
 const REWRITE_BYTES: u64 = 1 << 20;
 /// A stop waits this long for late publications before the file is put away.
@@ -54,6 +57,7 @@ pub(crate) struct Writer {
     write_clock: WriteClock,
     wrote_at: Option<Instant>,
     totals_at: Option<Instant>,
+    totals_changed_at: Instant,
     totals_told: SuppressedEvent,
     /// The last write failed; said once.
     failing: bool,
@@ -91,6 +95,7 @@ impl Writer {
             write_clock,
             wrote_at: None,
             totals_at: None,
+            totals_changed_at: Instant::now(),
             totals_told,
             failing: false,
         };
@@ -146,7 +151,10 @@ impl Writer {
     /// When the totals must be announced, if they changed since the last time.
     fn totals_due(&self) -> Option<Instant> {
         let changed = self.limiter.totals() != self.totals_told;
-        changed.then(|| self.totals_at.map_or_else(Instant::now, |at| at + TOTALS_EVERY))
+        changed.then(|| {
+            let alone_at = self.totals_changed_at + TOTALS_ALONE_AFTER;
+            self.totals_at.map_or(alone_at, |at| alone_at.max(at + TOTALS_EVERY))
+        })
     }
 
     /// What belongs into the next write; `None` when nobody can send any more.
@@ -209,6 +217,9 @@ impl Writer {
         }
         let told = self.totals_may_be_told().then_some(self.totals_told);
         let (change, verdicts) = draft.finish(&mut self.limiter, told);
+        if self.limiter.totals() != before {
+            self.totals_changed_at = Instant::now();
+        }
         let outcome = match change {
             Some(change) => self.commit(change).await,
             None => Ok(()),
