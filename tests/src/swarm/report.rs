@@ -105,6 +105,13 @@ impl Report {
         self.positions.is_some_and(|(last, first)| last >= position && first.epoch == position.epoch)
     }
 
+    /// Whether every viewer is at the very same position, this one or a later one: only then
+    /// have all who watch from the same position on seen as many events.
+    #[must_use]
+    pub fn all_at_one(&self, position: Position) -> bool {
+        self.all_at(position) && self.positions.is_some_and(|(last, first)| last == first)
+    }
+
     /// Panics unless all that came was whole, in one order, the same for all.
     pub fn assert_whole(&self) {
         assert!(

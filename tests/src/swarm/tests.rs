@@ -75,6 +75,7 @@ fn all_that_comes_is_counted_and_timed() {
     report.assert_whole();
     assert_eq!((report.tally.deliveries, report.each_saw("danmaku/guaranteed")), (10, Some(1)));
     assert_eq!((report.latency_us().len(), report.positions), (10, Some((at(6), at(6)))));
+    assert!(report.all_at_one(at(6)) && !report.all_at_one(at(7)));
     assert!(report.latency_ms(1.0) < 1e4, "{}", report.latency_ms(1.0));
 
     swarm.mark();
@@ -82,6 +83,7 @@ fn all_that_comes_is_counted_and_timed() {
     let report = swarm.wait_until("one has it", SOON, |report| report.tally.deliveries == 1);
     assert_eq!((report.each_saw("danmaku"), report.by_label["danmaku"].all), (None, 1));
     assert_eq!(report.positions, Some((at(6), at(7))));
+    assert_eq!((report.all_at(at(6)), report.all_at_one(at(6))), (true, false), "they are not equally far");
 }
 
 #[test]
