@@ -79,13 +79,10 @@ impl Chunk {
 
     /// Writes what the socket takes. When it has taken all, the chunk is empty.
     pub(super) fn write_to(&mut self, socket: &TcpStream) -> io::Result<()> {
-        let mut slots = [IoSlice::new(&[]); MAX_FRAMES + 8];
+        let mut slots = [IoSlice::new(&[]); MAX_FRAMES + 2];
         let parts = self.left(&mut slots);
-        let write = |parts: &[IoSlice<'_>]| match joined(parts, |joined| socket.try_write(joined)) {
-            Some(written) => written,
-            None => socket.try_write_vectored(parts),
-        };
-        match write(parts)? {
+        let written = joined(parts, |joined| socket.try_write(joined));
+        match written.unwrap_or_else(|| socket.try_write_vectored(parts))? {
             0 => Err(io::ErrorKind::WriteZero.into()),
             written => {
                 self.advance(written);

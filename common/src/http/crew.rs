@@ -179,7 +179,8 @@ impl<S: Script> Crew<S> {
             if round == Round::Bell && seat.blocked_until.is_none() || seat.due() <= now {
                 self.attend(key, now, Seat::send);
             } else {
-                self.note_due(key, now);
+                let due = seat.due();
+                self.note_due(due, now);
             }
         }
     }
@@ -199,7 +200,10 @@ impl<S: Script> Crew<S> {
         // A call may be from who sat here before.
         let Some(seat) = self.seats.get_mut(key) else { return };
         match act(seat, now) {
-            Ok(Sent::All) => self.note_due(key, now),
+            Ok(Sent::All) => {
+                let due = seat.due();
+                self.note_due(due, now);
+            }
             Ok(Sent::Some) => self.calls.make(key),
             Ok(Sent::Last) => {
                 let Taken { socket, places } = self.seats.remove(key).taken;
@@ -213,15 +217,14 @@ impl<S: Script> Crew<S> {
                 tracing::debug!(%error, "a stream ended with an error");
                 let seat = self.seats.remove(key);
                 if seat.blocked_until.is_some() {
-                    reset(&seat.taken.socket);
+                    reset(seat.taken.socket);
                 }
             }
         }
     }
 
-    fn note_due(&mut self, key: usize, now: Instant) {
-        let Some(seat) = self.seats.get(key) else { return };
-        let due = seat.due().max(now + DUE_EVERY);
+    fn note_due(&mut self, due: Instant, now: Instant) {
+        let due = due.max(now + DUE_EVERY);
         self.due = Some(self.due.map_or(due, |before| before.min(due)));
     }
 }

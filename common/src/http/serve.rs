@@ -71,6 +71,8 @@ pub fn serve(
     admission: Admission,
     lifecycle: &Lifecycle,
 ) {
+    // Shown from the start: a rate has no beginning else.
+    metrics::counter!("goligoli_http_stalled_total").increment(0);
     let connections = lifecycle.clone();
     lifecycle.spawn("http.serve", async move {
         let places = Arc::new(Semaphore::new(max_connections));
@@ -160,16 +162,17 @@ async fn connection(
     let socket = socket.into_inner();
     match ended {
         // Nothing more can be said to a client that does not take what was said before.
-        Ok(_) | Err(_) if has_stalled => reset(&socket),
+        _ if has_stalled => reset(socket),
         Ok(Some(take)) => take(Taken { socket, places: Box::new(places) }).await,
         Ok(None) => _ = lifecycle.soft().run_until_cancelled(linger(socket)).await,
         Err(error) => tracing::debug!(%peer, %error, "a connection ended with an error"),
     }
 }
 
-/// Closing drops what the socket still holds: else the kernel keeps that for minutes, for a
-/// client that does not take it.
-pub(super) fn reset(socket: &TcpStream) {
+/// Closes, and drops what the socket still holds: else the kernel keeps that for minutes, for
+/// a client that does not take it.
+#[expect(clippy::needless_pass_by_value, reason = "it is closed here")]
+pub(super) fn reset(socket: TcpStream) {
     // Without it the kernel only keeps it longer.
     _ = socket.set_zero_linger();
 }

@@ -46,6 +46,10 @@ impl App {
     /// A setting makes no sense, the data folder is in use or can't be used, or a
     /// listener's port is taken.
     pub async fn start(config: Config, clock: Clock) -> anyhow::Result<Self> {
+        anyhow::ensure!(
+            config.push.drain_ms < config.http.stop_grace_ms,
+            "push.drain_ms is not below http.stop_grace_ms: streams would be cut before they are said goodbye to"
+        );
         let http = listen(config.http.listen, config.http.send_buffer_bytes)
             .with_context(|| format!("listening on http.listen = {}", config.http.listen))?;
         let ops = match config.ops.enabled {

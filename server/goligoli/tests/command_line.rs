@@ -15,6 +15,21 @@ fn it_says_what_it_is() {
 }
 
 #[test]
+fn a_drain_that_outlasts_the_stop_is_refused_at_start() {
+    let folder = tempfile::tempdir().unwrap();
+    let output = Command::new(env!("CARGO_BIN_EXE_goligoli"))
+        .arg("serve")
+        .env("GOLIGOLI_DATA_DIR", folder.path().join("data"))
+        .env("GOLIGOLI_PUSH__DRAIN_MS", "3000")
+        .env("GOLIGOLI_HTTP__STOP_GRACE_MS", "3000")
+        .output()
+        .expect("it runs");
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(!output.status.success() && said.contains("push.drain_ms"), "{said}");
+    assert!(!folder.path().join("data").exists(), "nothing was begun");
+}
+
+#[test]
 fn a_command_that_it_does_not_know_is_refused() {
     let output = goligoli(&["serv"]);
     assert_eq!(output.status.code(), Some(2));

@@ -5,7 +5,6 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock, RwLockReadGuard};
 
 use common::Lifecycle;
 use common::http::Crews;
-
 use idl::event::RoomState;
 use idl::push::{Publication, Published};
 use idl::{Code, Refusal, RoomId};

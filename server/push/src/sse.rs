@@ -40,13 +40,17 @@ struct Parameters {
     rate: Option<u32>,
 }
 
-/// Why a stream is not opened that will be later.
-const REFUSALS: [&str; 4] = ["stopping", "full", "address", "room"];
+// Why a stream is not opened that will be later: the process stops, it or the client's
+// network has as many streams as it may have, or the room's feed could not be read in time.
+const STOPPING: &str = "stopping";
+const FULL: &str = "full";
+const ADDRESS: &str = "address";
+const ROOM: &str = "room";
 
 pub(crate) fn router(push: Push) -> Router {
     // Shown from the start: a rate has no beginning else.
     opened(0);
-    REFUSALS.into_iter().for_each(|why| refused(why, 0));
+    [STOPPING, FULL, ADDRESS, ROOM].into_iter().for_each(|why| refused(why, 0));
     Router::new().route("/api/v1/rooms/{id}/events", get(open).fallback(bad_method)).with_state(push)
 }
 
@@ -76,17 +80,16 @@ async fn open(
     let is_full = push.streams_open() >= push.settings.max_streams;
     let address = edge::client_address(&request, &push.networks.trusted_proxies);
     let place = address.map(|address| push.admission.enter(address));
-    let [stopping, full, address, room_away] = REFUSALS;
     let why_not = [
-        (push.platform.lifecycle.soft().is_cancelled(), stopping),
-        (is_full, full),
-        (matches!(place, Some(None)), address),
+        (push.platform.lifecycle.soft().is_cancelled(), STOPPING),
+        (is_full, FULL),
+        (matches!(place, Some(None)), ADDRESS),
     ];
     if let Some((_, why)) = why_not.into_iter().find(|(applies, _)| *applies) {
         return Ok(come_back(why));
     }
     let Ok(Ok(viewing)) = tokio::time::timeout(JOIN_DEADLINE, push.rooms.join(room)).await else {
-        return Ok(come_back(room_away));
+        return Ok(come_back(ROOM));
     };
     let no_such_room = || Problem::new(Code::NoSuchRoom, format!("there is no room {room}"));
     let viewing = viewing.ok_or_else(no_such_room)?;

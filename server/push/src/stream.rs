@@ -1,8 +1,8 @@
 //! One viewer's stream: what it is sent, in which order, and when it ends.
 //!
-//! A viewer costs a cursor into the room's feed, a timer and at most one batch of shared
-//! bytes; it has no queue of its own. Who reads too slowly falls out of the feed
-//! and skips ahead, told exactly how much it missed.
+//! A viewer costs a cursor into the room's feed and at most one batch of shared bytes; it has
+//! no queue and no timer of its own. Who reads too slowly falls out of the feed and skips
+//! ahead, told exactly how much it missed.
 
 use std::num::NonZeroU32;
 use std::sync::Arc;
