@@ -103,6 +103,10 @@ id!(
     /// One danmaku.
     DanmakuId
 );
+id!(
+    /// One lottery of a room.
+    LotteryId
+);
 
 /// Milliseconds since 1970-01-01T00:00:00Z.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]

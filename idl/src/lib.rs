@@ -7,6 +7,7 @@
 
 pub mod access;
 pub mod danmaku;
+pub mod draw;
 pub mod event;
 pub mod id;
 pub mod idempotency;
@@ -17,6 +18,6 @@ pub mod refusal;
 pub mod user;
 
 pub use access::Caller;
-pub use id::{DanmakuId, DeviceId, RoomId, SessionId, Timestamp, UserId};
+pub use id::{DanmakuId, DeviceId, LotteryId, RoomId, SessionId, Timestamp, UserId};
 pub use idempotency::IdempotencyKey;
 pub use refusal::{Code, Kind, Refusal};
