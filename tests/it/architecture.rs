@@ -8,7 +8,8 @@ use cargo_metadata::MetadataCommand;
 use common::Clock;
 use goligoli::{App, Config};
 
-const SERVICES: [&str; 5] = ["goligoli-user", "goligoli-live", "goligoli-message", "goligoli-push", "goligoli-gateway"];
+const SERVICES: [&str; 6] =
+    ["goligoli-user", "goligoli-live", "goligoli-message", "goligoli-push", "goligoli-lottery", "goligoli-gateway"];
 const MAX_LINES: usize = 400;
 
 fn root() -> &'static Path {

@@ -1,0 +1,3 @@
+//! Owns: lotteries, entries, draws, proofs.
+
+pub mod protocol;
