@@ -104,6 +104,7 @@ hex!(
 #[serde(deny_unknown_fields)]
 pub struct Spec {
     /// 1.
+    #[serde(deserialize_with = "exact")]
     pub v: u64,
     /// The lottery.
     pub lottery_id: LotteryId,
@@ -118,10 +119,13 @@ pub struct Spec {
     /// How many chances an entry has.
     pub weight: Weight,
     /// How long a winner has to claim; 0: nothing needs to be claimed.
+    #[serde(deserialize_with = "exact")]
     pub claim_ms: u64,
     /// From then on entries are taken (ms since 1970),
+    #[serde(deserialize_with = "exact")]
     pub opens_at_ms: u64,
     /// and until then.
+    #[serde(deserialize_with = "exact")]
     pub draw_at_ms: u64,
     /// The Ed25519 public key that signs everything about this lottery.
     pub receipt_key: Hash,
@@ -139,6 +143,7 @@ pub struct Prize {
     pub name: String,
     /// How many of it.
     #[schema(minimum = 1, maximum = 1000)]
+    #[serde(deserialize_with = "exact")]
     pub count: u64,
 }
 
@@ -188,6 +193,7 @@ pub struct WeightRule {
     /// Its name.
     pub rule: String,
     /// The most chances that it gives; at least 1, below 2^32.
+    #[serde(deserialize_with = "exact")]
     pub max: u64,
 }
 
@@ -198,6 +204,7 @@ pub struct BeaconRound {
     /// The chain.
     pub chain_hash: Hash,
     /// The round.
+    #[serde(deserialize_with = "exact")]
     pub round: u64,
 }
 
@@ -222,8 +229,10 @@ pub struct Closed {
     /// The Merkle tree hash (RFC 9162) over all entries in order.
     pub root: Hash,
     /// How many there are.
+    #[serde(deserialize_with = "exact")]
     pub count: u64,
     /// When they were frozen (ms since 1970).
+    #[serde(deserialize_with = "exact")]
     pub closed_at_ms: u64,
     /// Of all that, by the spec's key.
     pub signature: Signature,
@@ -236,6 +245,7 @@ pub struct Cancelled {
     /// Which lottery.
     pub lottery_id: LotteryId,
     /// When (ms since 1970).
+    #[serde(deserialize_with = "exact")]
     pub at_ms: u64,
     /// Why, in the streamer's words.
     pub reason: String,
@@ -250,12 +260,15 @@ pub struct Receipt {
     /// Which lottery.
     pub lottery_id: LotteryId,
     /// The entry's number, from 0 in order of acceptance, without holes.
+    #[serde(deserialize_with = "exact")]
     pub n: u64,
     /// Whose entry.
     pub user_id: UserId,
     /// When it was accepted (ms since 1970).
+    #[serde(deserialize_with = "exact")]
     pub entered_at_ms: u64,
     /// How many chances it has.
+    #[serde(deserialize_with = "exact")]
     pub weight: u64,
     /// Of all that, by the spec's key.
     pub signature: Signature,
@@ -266,12 +279,15 @@ pub struct Receipt {
 #[serde(deny_unknown_fields)]
 pub struct Entry {
     /// The entry's number.
+    #[serde(deserialize_with = "exact")]
     pub n: u64,
     /// Whose.
     pub user_id: UserId,
     /// When it was accepted (ms since 1970).
+    #[serde(deserialize_with = "exact")]
     pub entered_at_ms: u64,
     /// How many chances it has.
+    #[serde(deserialize_with = "exact")]
     pub weight: u64,
 }
 
@@ -290,8 +306,10 @@ pub struct Proof {
     /// See [`Closed`].
     pub root: Hash,
     /// See [`Closed`].
+    #[serde(deserialize_with = "exact")]
     pub count: u64,
     /// See [`Closed`].
+    #[serde(deserialize_with = "exact")]
     pub closed_at_ms: u64,
     /// See [`Closed`].
     pub closed_signature: Signature,
@@ -307,6 +325,12 @@ pub struct Proof {
     pub replaced: Vec<Replaced>,
 }
 
+/// An integer that every reader of JSON can hold: below 2^53.
+fn exact<'de, D: Deserializer<'de>>(d: D) -> Result<u64, D::Error> {
+    let n = u64::deserialize(d)?;
+    if n < 1 << 53 { Ok(n) } else { Err(D::Error::custom("an integer is not below 2^53")) }
+}
+
 /// `null` has to be said.
 fn present<'de, T: Deserialize<'de>, D: Deserializer<'de>>(d: D) -> Result<Option<T>, D::Error> {
     Option::deserialize(d)
@@ -319,6 +343,7 @@ pub struct Beacon {
     /// The chain.
     pub chain_hash: Hash,
     /// The round.
+    #[serde(deserialize_with = "exact")]
     pub round: u64,
     /// Its randomness.
     pub randomness: Hash,
@@ -331,12 +356,14 @@ pub struct Beacon {
 #[serde(deny_unknown_fields)]
 pub struct Winner {
     /// The entry.
+    #[serde(deserialize_with = "exact")]
     pub n: u64,
     /// Whose it is.
     pub user_id: UserId,
     /// What it was ranked by.
     pub key: Hash,
     /// Which prize, as an index into the spec's.
+    #[serde(deserialize_with = "exact")]
     pub prize: u64,
 }
 
@@ -345,10 +372,12 @@ pub struct Winner {
 #[serde(deny_unknown_fields)]
 pub struct Replaced {
     /// The entry that was taken out.
+    #[serde(deserialize_with = "exact")]
     pub n: u64,
     /// Why.
     pub reason: ReplaceReason,
     /// When (ms since 1970).
+    #[serde(deserialize_with = "exact")]
     pub at_ms: u64,
     /// Of all that and the record before, by the spec's key.
     pub signature: Signature,
@@ -380,8 +409,10 @@ impl ReplaceReason {
 #[serde(deny_unknown_fields)]
 pub struct InclusionProof {
     /// The entry.
+    #[serde(deserialize_with = "exact")]
     pub n: u64,
     /// How many there are.
+    #[serde(deserialize_with = "exact")]
     pub count: u64,
     /// What they are under.
     pub root: Hash,
@@ -402,6 +433,17 @@ mod tests {
         assert_eq!(serde_json::from_str::<Hash>(&json).unwrap(), hash);
         for bad in [json.to_uppercase(), json.replace("ab\"", "\""), json.replace("ab\"", "ag\""), "1".to_owned()] {
             assert!(serde_json::from_str::<Hash>(&bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn an_integer_is_one_that_every_reader_can_hold() {
+        let line = |n: &str| format!("{{\"n\":{n},\"user_id\":\"1\",\"entered_at_ms\":0,\"weight\":1}}");
+        for good in ["0", "9007199254740991"] {
+            assert_eq!(serde_json::from_str::<Entry>(&line(good)).unwrap().n.to_string(), good);
+        }
+        for bad in ["9007199254740992", "18446744073709551616", "-1", "-0", "1.0", "1e3", "01", "\"1\"", "null"] {
+            assert!(serde_json::from_str::<Entry>(&line(bad)).is_err(), "{bad}");
         }
     }
 
