@@ -12,6 +12,7 @@ pub mod event;
 pub mod id;
 pub mod idempotency;
 pub mod live;
+pub mod lottery;
 pub mod message;
 pub mod push;
 pub mod refusal;

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::event::{EventType, RoomState};
+use crate::event::{EventType, LotteryState, RoomState};
 use crate::{Caller, DeviceId, Refusal, RoomId, UserId};
 
 /// The contract of the push service.
@@ -13,8 +13,8 @@ pub trait Push {
     /// was appended to the feed or sampled out. A source that was appended before is not
     /// appended again.
     async fn publish(request: Publish) -> Result<Published, Refusal>;
-    /// Keeps a room's state for viewers who come later, without an event. A version that is
-    /// not higher than the kept one changes nothing.
+    /// Keeps states of rooms and lotteries for viewers who come later, without an event. A
+    /// version that is not higher than the kept one changes nothing.
     async fn retain(request: Retain) -> Result<Retained, Refusal>;
     /// Open connections of rooms, as of the last two seconds.
     async fn viewers(request: ViewersOf) -> Result<Viewers, Refusal>;
@@ -61,6 +61,9 @@ pub struct Publication {
     /// The room's state after this, kept for viewers who come later.
     #[serde(default)]
     pub state: Option<RoomState>,
+    /// The lottery's, likewise.
+    #[serde(default)]
+    pub lottery: Option<LotteryState>,
 }
 
 /// The two lanes of the flow limiter.
@@ -104,7 +107,11 @@ pub enum Outcome {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Retain {
     /// The states, at most 500.
+    #[serde(default)]
     pub states: Vec<RoomState>,
+    /// Lotteries with their rooms, at most 500.
+    #[serde(default)]
+    pub lotteries: Vec<(RoomId, LotteryState)>,
 }
 
 /// See [`Push::retain`].

@@ -149,6 +149,12 @@ codes! {
     CrossSite = "cross-site", Forbidden, "Request from another site";
     /// The account is muted in the room.
     Muted = "muted", Forbidden, "Muted";
+    /// The lottery is not for this account; the detail says why.
+    NotEligible = "not-eligible", Forbidden, "Not eligible";
+    /// Who wants to enter posts the lottery's keyword.
+    KeywordNeeded = "keyword-needed", Forbidden, "Enter by posting the keyword";
+    /// The time for claiming has passed.
+    ClaimExpired = "claim-expired", Forbidden, "Too late to claim";
     /// The time for taking one's own danmaku back has passed.
     RecallExpired = "recall-expired", Forbidden, "Too late to delete";
     /// No such account.
@@ -161,6 +167,10 @@ codes! {
     NoSuchSession = "no-such-session", NotFound, "No such session";
     /// No such danmaku in the room.
     NoSuchDanmaku = "no-such-danmaku", NotFound, "No such danmaku";
+    /// No such lottery.
+    NoSuchLottery = "no-such-lottery", NotFound, "No such lottery";
+    /// No such entry of the lottery; or the account has none.
+    NoSuchEntry = "no-such-entry", NotFound, "No such entry";
     /// The room has no cover image.
     NoCover = "no-cover", NotFound, "No cover";
     /// No such path.
@@ -173,6 +183,20 @@ codes! {
     RoomClosed = "room-closed", Conflict, "The room is not live";
     /// The room is live already.
     RoomOpen = "room-open", Conflict, "The room is live already";
+    /// The lottery takes no more entries.
+    LotteryClosed = "lottery-closed", Conflict, "The lottery takes no more entries";
+    /// The lottery was called off.
+    LotteryCancelled = "lottery-cancelled", Conflict, "The lottery was called off";
+    /// Nothing is frozen or drawn yet.
+    LotteryOpen = "lottery-open", Conflict, "The lottery is not decided yet";
+    /// Another open lottery of the room has this keyword.
+    KeywordTaken = "keyword-taken", Conflict, "Another open lottery has this keyword";
+    /// The account holds no prize of this lottery, or no longer.
+    NoPrize = "no-prize", Conflict, "No prize";
+    /// The prize was claimed, so nobody else gets it.
+    PrizeClaimed = "prize-claimed", Conflict, "The prize was claimed";
+    /// The winner still has time to claim, or need not.
+    ClaimOpen = "claim-open", Conflict, "There is still time to claim";
     /// As many as are allowed are there already.
     LimitReached = "limit-reached", Conflict, "Limit reached";
     /// The body is larger than allowed.

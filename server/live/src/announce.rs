@@ -38,6 +38,7 @@ fn guaranteed(source: String, event: EventType, payload: &impl Serialize, now: T
         sender: None,
         tombstones: Vec::new(),
         state: None,
+        lottery: None,
     })
 }
 

@@ -89,7 +89,7 @@ impl Core {
             let Some(last) = rooms.last() else { return Ok(()) };
             after = last.room().as_i64();
             let states: Vec<RoomState> = rooms.iter().map(RoomRow::state).collect();
-            rpc::answer(self.push.retain(rpc::within(rpc::EDGE_DEADLINE), Retain { states }).await)?;
+            rpc::answer(self.push.retain(rpc::within(rpc::EDGE_DEADLINE), Retain { states, lotteries: Vec::new() }).await)?;
         }
     }
 

@@ -4,7 +4,7 @@
 use std::collections::HashSet;
 
 use idl::UserId;
-use idl::event::{EventType, RoomState, SuppressedEvent};
+use idl::event::{EventType, LotteryState, RoomState, SuppressedEvent};
 use idl::push::{Lane, Outcome, Publication};
 
 use crate::feed::Feed;
@@ -53,7 +53,7 @@ impl Draft {
     }
 
     fn add_one(&mut self, publication: Publication, feed: &Feed, limiter: &mut Limiter) -> Slot {
-        let Publication { source, event, data, at_ms, lane, sender, tombstones, state } = publication;
+        let Publication { source, event, data, at_ms, lane, sender, tombstones, state, lottery } = publication;
         if feed.has(&source) || !self.sources.insert(source.clone()) {
             return Slot::Known(Outcome::Appended);
         }
@@ -67,6 +67,9 @@ impl Draft {
         self.change.tombstones.extend(tombstones);
         if let Some(state) = state {
             self.retain(state, feed);
+        }
+        if let Some(lottery) = lottery {
+            self.retain_lottery(lottery, feed);
         }
         let ordinary = lane == Lane::Ordinary;
         self.change.events.push(Event { source, event, data, at_ms, appended_ms: self.now_ms, ordinary });
@@ -82,6 +85,12 @@ impl Draft {
         let known = self.change.state.as_ref().or(feed.state.as_deref()).map_or(0, |known| known.version);
         if state.version > known {
             self.change.state = Some(state);
+        }
+    }
+
+    pub(crate) fn retain_lottery(&mut self, state: LotteryState, feed: &Feed) {
+        if feed.lotteries.is_news(&state) {
+            self.change.lotteries.push(state);
         }
     }
 

@@ -18,6 +18,7 @@ use smallvec::{SmallVec, smallvec};
 use crate::feed::entry::Entry;
 use crate::feeds::Appended;
 use crate::frame::{self, Position};
+use crate::lotteries::Lotteries;
 use crate::record::{Change, Event, Head, Record, Retention};
 
 /// Marks of (number, time) that outlive their events, so that a gap can say since when.
@@ -44,6 +45,7 @@ pub(crate) struct Feed {
     marks: Vec<(u64, i64)>,
     pub(crate) totals: SuppressedEvent,
     pub(crate) state: Option<Arc<RoomState>>,
+    pub(crate) lotteries: Lotteries,
 }
 
 /// Bytes that lie apart. What a viewer is sent while it keeps up is most often one slice.
@@ -83,6 +85,7 @@ impl Feed {
             marks: head.marks,
             totals: head.totals,
             state: head.state.map(Arc::new),
+            lotteries: head.lotteries.into_iter().collect(),
         }
     }
 
@@ -148,12 +151,14 @@ impl Feed {
         if let Some(state) = change.state {
             self.state = Some(Arc::new(state));
         }
+        change.lotteries.into_iter().for_each(|state| self.lotteries.take(state));
         let now_ms = change.events.last().map(|event| event.appended_ms);
         self.append(change.events);
         for source in change.tombstones {
             self.blank(source);
         }
         if let Some(now_ms) = now_ms {
+            self.lotteries.forget_old(now_ms);
             self.trim(keep, now_ms);
         }
     }
@@ -321,6 +326,7 @@ impl Feed {
             first: self.first,
             totals: self.totals,
             state: self.state.as_deref().cloned(),
+            lotteries: self.lotteries.all(),
             marks: self.marks.clone(),
         };
         let events: Vec<Event> = self.entries.iter().map(Entry::event).collect();
@@ -349,12 +355,13 @@ impl Feed {
         feed
     }
 
-    /// A feed in a new epoch. Of what a damaged file still holds only the room's state is
-    /// taken over.
+    /// A feed in a new epoch. Of what a damaged file still holds only the states of the
+    /// room and its lotteries are taken over.
     pub(crate) fn begun_anew(damaged: Vec<Record>, epoch: u64, keep: Retention) -> Self {
         let before = Self::from_records(damaged, keep);
         let state = before.state.as_deref().cloned();
-        Self::new(Head { epoch: epoch.max(before.epoch + 1), first: 1, state, ..Head::default() })
+        let lotteries = before.lotteries.all();
+        Self::new(Head { epoch: epoch.max(before.epoch + 1), first: 1, state, lotteries, ..Head::default() })
     }
 }
 

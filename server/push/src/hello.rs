@@ -51,10 +51,11 @@ impl Hello {
         // The danmaku are JSON already; parsing them again would only cost.
         let body = |danmaku: &str| {
             let data = format!(
-                "{{\"room\":{},\"viewers\":{},\"totals\":{},\"danmaku\":[{danmaku}]}}",
+                "{{\"room\":{},\"viewers\":{},\"totals\":{},\"lotteries\":{},\"danmaku\":[{danmaku}]}}",
                 frame::json(state),
                 room.connections(),
                 frame::json(&feed.totals),
+                frame::json(&feed.lotteries.all()),
             );
             let mut body = BytesMut::with_capacity(data.len() + 32);
             frame::put_event(&mut body, "hello", &data);

@@ -16,6 +16,7 @@ mod frame;
 mod hello;
 mod limiter;
 mod log;
+mod lotteries;
 mod record;
 mod revocation_feed;
 mod room;

@@ -1,6 +1,6 @@
 //! What a room's log keeps of its feed.
 
-use idl::event::{EventType, RoomState, SuppressedEvent};
+use idl::event::{EventType, LotteryState, RoomState, SuppressedEvent};
 use serde::{Deserialize, Serialize};
 
 /// An event as the log keeps it.
@@ -36,6 +36,8 @@ pub(crate) struct Head {
     pub(crate) first: u64,
     pub(crate) totals: SuppressedEvent,
     pub(crate) state: Option<RoomState>,
+    #[serde(default)]
+    pub(crate) lotteries: Vec<LotteryState>,
     pub(crate) marks: Vec<(u64, i64)>,
 }
 
@@ -46,6 +48,8 @@ pub(crate) struct Change {
     /// Sources to blank out.
     pub(crate) tombstones: Vec<String>,
     pub(crate) state: Option<RoomState>,
+    #[serde(default)]
+    pub(crate) lotteries: Vec<LotteryState>,
     pub(crate) totals: SuppressedEvent,
     /// It holds an event of the guaranteed lane.
     #[serde(skip)]
@@ -61,7 +65,7 @@ impl Change {
 
     /// A deleted line, or a room that has closed, must not be told to who comes after it.
     pub(crate) fn outdates_hello(&self) -> bool {
-        self.state.is_some() || !self.tombstones.is_empty()
+        self.state.is_some() || !self.lotteries.is_empty() || !self.tombstones.is_empty()
     }
 }
 

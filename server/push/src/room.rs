@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock, RwLockReadGuard};
 
 use common::Lifecycle;
 use common::http::Crews;
-use idl::event::RoomState;
+use idl::event::{LotteryState, RoomState};
 use idl::push::{Publication, Published};
 use idl::{Code, Refusal, RoomId};
 use tokio::sync::{mpsc, oneshot, watch};
@@ -43,6 +43,13 @@ pub(crate) struct Room {
     pub(crate) statistics: Statistics,
 }
 
+/// What is kept for viewers who come later.
+#[derive(Debug)]
+pub(crate) enum State {
+    Room(Box<RoomState>),
+    Lottery(Box<LotteryState>),
+}
+
 /// What a room's writer is asked.
 #[derive(Debug)]
 pub(crate) enum Command {
@@ -51,7 +58,7 @@ pub(crate) enum Command {
         answer: oneshot::Sender<Result<Published, Refusal>>,
     },
     Retain {
-        state: Box<RoomState>,
+        state: State,
         answer: oneshot::Sender<Result<(), Refusal>>,
     },
     /// Put the file away and end.

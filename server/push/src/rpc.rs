@@ -12,7 +12,7 @@ use tarpc::context::Context;
 use tokio::sync::oneshot;
 
 use crate::Push;
-use crate::room::Command;
+use crate::room::{Command, State};
 
 const MAX_STATES: usize = 500;
 const MAX_VIEWERS_OF: usize = 1_000;
@@ -41,11 +41,13 @@ impl Contract for Push {
     }
 
     async fn retain(self, _: Context, request: Retain) -> Result<Retained, Refusal> {
-        bounded("states", request.states.len(), MAX_STATES)?;
-        let mut pending = Vec::with_capacity(request.states.len());
-        for state in request.states {
+        bounded("states", request.states.len() + request.lotteries.len(), MAX_STATES)?;
+        let rooms = request.states.into_iter().map(|state| (state.id, State::Room(Box::new(state))));
+        let lotteries = request.lotteries.into_iter().map(|(room, state)| (room, State::Lottery(Box::new(state))));
+        let mut pending = Vec::new();
+        for (room, state) in rooms.chain(lotteries) {
             let (answer, done) = oneshot::channel();
-            self.rooms.send(state.id, Command::Retain { state: Box::new(state), answer }).await?;
+            self.rooms.send(room, Command::Retain { state, answer }).await?;
             pending.push(done);
         }
         for done in pending {

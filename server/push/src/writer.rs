@@ -24,7 +24,7 @@ use crate::feed::Feed;
 use crate::limiter::Limiter;
 use crate::log::Log;
 use crate::record::{Change, Record, Retention};
-use crate::room::{Command, Room};
+use crate::room::{Command, Room, State};
 use crate::write_clock::WriteClock;
 use crate::{FlowRate, Settings};
 
@@ -209,7 +209,10 @@ impl Writer {
                     answers.push((draft.add(publications, &self.room.feed(), &mut self.limiter), answer));
                 }
                 Command::Retain { state, answer } => {
-                    draft.retain(*state, &self.room.feed());
+                    match state {
+                        State::Room(state) => draft.retain(*state, &self.room.feed()),
+                        State::Lottery(state) => draft.retain_lottery(*state, &self.room.feed()),
+                    }
                     retained.push(answer);
                 }
                 Command::Close => {}

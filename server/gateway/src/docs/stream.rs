@@ -2,11 +2,13 @@
 //! know is described here, with an example of every event, made from the contract.
 
 use idl::danmaku::{Color, DanmakuText, Mode, Size};
+use idl::draw::{Hash, Opened, Prize, Signature};
 use idl::event::{
-    ByeEvent, ByeReason, DanmakuEvent, GapEvent, HelloEvent, LiveSession, ModerationEvent, Mute, Owner, RoomChange,
-    RoomEvent, RoomRole, RoomRules, RoomState, Sender, SuppressedEvent, ViewersEvent, WelcomeEvent,
+    ByeEvent, ByeReason, DanmakuEvent, GapEvent, HelloEvent, LiveSession, LotteryChange, LotteryEvent, LotteryPhase,
+    LotteryState, ModerationEvent, Mute, Owner, RoomChange, RoomEvent, RoomRole, RoomRules, RoomState, Sender,
+    SuppressedEvent, ViewersEvent, WelcomeEvent,
 };
-use idl::{DanmakuId, RoomId, SessionId, UserId};
+use idl::{DanmakuId, LotteryId, RoomId, SessionId, UserId};
 use serde::Serialize;
 use serde_json::{Value, json};
 use utoipa::OpenApi;
@@ -32,6 +34,7 @@ Who is not signed in may watch unless the room's rules say otherwise. No token i
     DanmakuEvent,
     GapEvent,
     HelloEvent,
+    LotteryEvent,
     ModerationEvent,
     RoomEvent,
     SuppressedEvent,
@@ -155,7 +158,22 @@ fn examples() -> Vec<Example> {
         lease_ms: 420_000,
         user_id: Some(UserId(22)),
     };
-    let hello = HelloEvent { room: room.clone(), viewers: 42, totals, danmaku: danmaku.clone().into_iter().collect() };
+    let lotteries = vec![lottery()];
+    let hello = HelloEvent {
+        room: room.clone(),
+        viewers: 42,
+        totals,
+        lotteries,
+        danmaku: danmaku.clone().into_iter().collect(),
+    };
+    let opened = LotteryEvent {
+        change: LotteryChange::Opened,
+        lottery_id: LotteryId(17),
+        entrants: 0,
+        lottery: Some(LotteryState { entrants: 0, ..lottery() }),
+        winners: Vec::new(),
+        winners_total: 0,
+    };
     let changed = RoomEvent { change: RoomChange::Rules, room };
     let mute = Mute { user_id: UserId(23), muted: true, until_ms: Some(1_790_003_600_000) };
     let moderation = ModerationEvent { deleted: vec![DanmakuId(9_001)], muted: Some(mute) };
@@ -172,11 +190,34 @@ fn examples() -> Vec<Example> {
         event("danmaku", "DanmakuEvent", Some("a1-42"), line(&danmaku)),
         event("room", "RoomEvent", Some("a1-43"), line(&changed)),
         event("moderation", "ModerationEvent", Some("a1-44"), line(&moderation)),
+        event("lottery", "LotteryEvent", Some("a1-46"), line(&opened)),
         event("suppressed", "SuppressedEvent", Some("a1-45"), line(&totals)),
         event("viewers", "ViewersEvent", None, line(&ViewersEvent { connections: 43 })),
         event("gap", "GapEvent", Some("a1-295"), line(&gap)),
         event("bye", "ByeEvent", None, line(&bye)),
     ]
+}
+
+fn lottery() -> LotteryState {
+    let spec = r#"{"beacon":null,"claim_ms":0,"conditions":[],"draw_at_ms":1790000120000,"lottery_id":"17","opens_at_ms":1790000060000,"prizes":[{"count":1,"name":"a keyboard"}],"receipt_key":"1f1e1d1c1b1a191817161514131211100f0e0d0c0b0a09080706050403020100","room_id":"7","title":"Midnight draw","v":1,"weight":"one"}"#;
+    LotteryState {
+        id: LotteryId(17),
+        version: 1,
+        phase: LotteryPhase::Open,
+        test: false,
+        title: "Midnight draw".to_owned(),
+        prizes: vec![Prize { name: "a keyboard".to_owned(), count: 1 }],
+        keyword: None,
+        posted_in: None,
+        claim_ms: 0,
+        opens_at_ms: 1_790_000_060_000,
+        draw_at_ms: 1_790_000_120_000,
+        entrants: 12,
+        opened: Opened { spec: spec.to_owned(), commitment: Hash([0xC0; 32]), signature: Signature([0x51; 64]) },
+        closed: None,
+        cancelled: None,
+        decided_at_ms: None,
+    }
 }
 
 fn line(payload: &impl Serialize) -> String {

@@ -51,6 +51,7 @@ async fn shown_of_crowd(rooms: &Rooms, room: RoomId, first: u64, n: u64) -> usiz
         sender: Some(UserId(n)),
         tombstones: Vec::new(),
         state: None,
+        lottery: None,
     };
     let (answer, published) = oneshot::channel();
     let publications = (first..first + n).map(danmaku).collect();

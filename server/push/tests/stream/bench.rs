@@ -24,7 +24,7 @@ use serde_json::Value;
 use tower::ServiceExt as _;
 
 pub(crate) const ROOM: RoomId = RoomId(7);
-const PATIENCE: Duration = Duration::from_secs(5);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(5);
 
 /// A push service.
 pub(crate) struct Bench {
@@ -116,7 +116,8 @@ impl Bench {
             session: None,
             rules,
         };
-        answer(self.push.retain(within(PATIENCE), Retain { states: vec![state] }).await).unwrap();
+        answer(self.push.retain(within(PATIENCE), Retain { states: vec![state], lotteries: Vec::new() }).await)
+            .unwrap();
     }
 
     pub(crate) async fn publish(&self, publications: Vec<Publication>) -> Result<Vec<Outcome>, Refusal> {
@@ -156,6 +157,7 @@ pub(crate) fn danmaku(n: u64) -> Publication {
         sender: Some(UserId(n)),
         tombstones: Vec::new(),
         state: None,
+        lottery: None,
     }
 }
 

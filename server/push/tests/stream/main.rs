@@ -5,6 +5,7 @@
 mod bench;
 mod delivery;
 mod ends;
+mod lotteries;
 mod rates;
 mod resume;
 mod statistics;
