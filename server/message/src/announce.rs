@@ -46,6 +46,7 @@ pub(crate) fn publication(danmaku: &Danmaku, lane: Lane) -> Publication {
         sender: Some(danmaku.sender.id),
         tombstones: Vec::new(),
         state: None,
+        lottery: None,
     }
 }
 
@@ -60,6 +61,7 @@ pub(crate) fn deletion(danmaku: DanmakuId, now: Timestamp) -> Publication {
         sender: None,
         tombstones: vec![source(danmaku)],
         state: None,
+        lottery: None,
     }
 }
 
