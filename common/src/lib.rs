@@ -6,7 +6,7 @@
 //! | [`config`], [`dynamic`] | defaults < file < environment, typed, unknown keys refused; what applies without a restart |
 //! | [`data_dir`], [`descriptors`] | the data folder: its lock, its free space; open files |
 //! | [`db`], [`ids`], [`outbox`] | a service's own database, its ids, its outgoing facts |
-//! | [`objects`] | blobs by key |
+//! | [`objects`], [`queue`] | blobs by key; wake-ups by topic |
 //! | [`token`], [`revocation`], [`keys`] | signed access tokens, which of them are void, and what signs |
 //! | [`rpc`], [`failure`] | calls between services, and how they fail |
 //! | [`http`], [`buckets`] | problems, credentials and headers at the HTTP edge; how often who may ask |
@@ -29,6 +29,7 @@ pub mod lifecycle;
 pub mod objects;
 pub mod outbox;
 pub mod platform;
+pub mod queue;
 pub mod revocation;
 pub mod rpc;
 pub mod telemetry;

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use crate::data_dir::FreeSpace;
 use crate::health::Health;
 use crate::objects::Objects;
+use crate::queue::Queue;
 use crate::token::Verifier;
 use crate::{Clock, Lifecycle};
 
@@ -17,6 +18,8 @@ pub struct Platform {
     pub db_url: String,
     /// Where blobs are.
     pub objects: Objects,
+    /// Where wake-ups travel.
+    pub queue: Queue,
     /// The time.
     pub clock: Clock,
     /// Start and stop.

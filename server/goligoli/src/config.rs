@@ -30,6 +30,8 @@ pub struct Config {
     pub db: Store,
     /// Blobs.
     pub objects: Store,
+    /// The queue of wake-ups.
+    pub queue: Store,
     /// The user service.
     pub user: user::Settings,
     /// The live service.

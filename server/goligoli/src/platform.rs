@@ -5,6 +5,7 @@ use std::sync::Arc;
 use common::data_dir::{DataDir, FreeSpace};
 use common::health::Health;
 use common::objects::Objects;
+use common::queue::Queue;
 use common::revocation::Revocations;
 use common::token::Signer;
 use common::{Clock, Lifecycle, Platform};
@@ -22,6 +23,7 @@ pub fn open(config: &Config, data_dir: &DataDir, clock: Clock) -> anyhow::Result
         data_dir: data_dir.path().to_owned(),
         db_url: config.db.url.clone(),
         objects: Objects::open(&config.objects.url, data_dir.path())?,
+        queue: Queue::open(&config.queue.url)?,
         space: FreeSpace::watch(data_dir.path(), &health, &lifecycle),
         verifier: signer.verifier(Revocations::default()),
         clock,

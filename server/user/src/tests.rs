@@ -7,6 +7,7 @@ use common::data_dir::FreeSpace;
 use common::health::Health;
 use common::objects::Objects;
 use common::outbox::Outbox;
+use common::queue::Queue;
 use common::revocation::Revocations;
 use common::token::Signer;
 use common::{Clock, Ids, Lifecycle, Platform};
@@ -26,6 +27,7 @@ async fn accounts(folder: &Path) -> Accounts {
         data_dir: folder.to_owned(),
         db_url: "sqlite:".to_owned(),
         objects: Objects::open("folder:", folder).unwrap(),
+        queue: Queue::open("process:").unwrap(),
         verifier: signer.verifier(Revocations::default()),
         clock,
         lifecycle: Lifecycle::new(),

@@ -10,6 +10,7 @@ use common::data_dir::FreeSpace;
 use common::health::Health;
 use common::http::admission::Networks;
 use common::objects::Objects;
+use common::queue::Queue;
 use common::revocation::Revocations;
 use common::rpc::{answer, within};
 use common::token::Signer;
@@ -78,6 +79,7 @@ impl Bench {
             data_dir: folder.path().to_owned(),
             db_url: "sqlite:".to_owned(),
             objects: Objects::open("folder:", folder.path()).unwrap(),
+            queue: Queue::open("process:").unwrap(),
             clock,
             lifecycle: Lifecycle::new(),
             health: Health::default(),

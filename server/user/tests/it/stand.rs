@@ -8,6 +8,7 @@ use std::time::Duration;
 use common::data_dir::FreeSpace;
 use common::health::Health;
 use common::objects::Objects;
+use common::queue::Queue;
 use common::revocation::Revocations;
 use common::token::Signer;
 use common::{Clock, Lifecycle, Platform, rpc};
@@ -122,6 +123,7 @@ pub(crate) fn platform(folder: &Path, clock: &Clock, lifecycle: &Lifecycle) -> (
         data_dir: folder.to_owned(),
         db_url: "sqlite:".to_owned(),
         objects: Objects::open("folder:", folder).unwrap(),
+        queue: Queue::open("process:").unwrap(),
         clock: clock.clone(),
         lifecycle: lifecycle.clone(),
         health: Health::default(),
