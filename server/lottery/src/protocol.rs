@@ -12,3 +12,4 @@ pub mod messages;
 pub mod prizes;
 pub mod rank;
 pub mod spec;
+pub mod verify;

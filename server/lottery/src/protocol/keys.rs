@@ -98,10 +98,16 @@ pub fn is_signed(public: &Hash, message: &[u8], signature: &Signature) -> bool {
     UnparsedPublicKey::new(&ED25519, &public.0).verify(message, &signature.0).is_ok()
 }
 
-/// Whether the public key signed this receipt.
+/// Whether the public key signed this receipt. No receipt has a weight that is not below 2^32.
 #[must_use]
 pub fn is_receipt_signed(public: &Hash, receipt: &Receipt) -> bool {
-    is_signed(public, &messages::receipt(receipt.lottery_id, &merkle::leaf(&entry_of(receipt))), &receipt.signature)
+    let has_leaf = u32::try_from(receipt.weight).is_ok();
+    has_leaf
+        && is_signed(
+            public,
+            &messages::receipt(receipt.lottery_id, &merkle::leaf(&entry_of(receipt))),
+            &receipt.signature,
+        )
 }
 
 /// The entry that a receipt is for.
