@@ -3,12 +3,19 @@
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
+use unicode_normalization::UnicodeNormalization as _;
 use unicode_normalization::char::is_combining_mark;
 use unicode_properties::{GeneralCategory, UnicodeGeneralCategory};
 use utoipa::ToSchema;
 
 /// The most characters (Unicode scalar values) a danmaku may have after trimming.
 pub const MAX_TEXT_CHARS: usize = 100;
+
+/// The most characters a keyword may have after trimming.
+pub const MAX_KEYWORD_CHARS: usize = 20;
+
+/// The most characters that [`keyword_form`] makes of one: U+FDFA is a whole sentence.
+pub const MAX_FORM_CHARS_PER_CHAR: usize = 18;
 
 /// The most combining marks in a row; more only serve to paint over other lines.
 const MAX_COMBINING_RUN: usize = 4;
@@ -107,6 +114,21 @@ pub fn check_line(text: &str, max_chars: usize) -> Result<&str, BadText> {
         visible |= !c.is_whitespace() && c != ZERO_WIDTH_JOINER && !is_variation_selector(c);
     }
     if visible { Ok(line) } else { Err(BadText::Empty) }
+}
+
+/// What makes two keywords the same: a danmaku has a keyword if this gives the same text for
+/// both. It trims, brings to NFKC and lower-cases, because who types a keyword chooses none
+/// of these knowingly: input methods add a space, write `６６６` for `666`, and phones begin
+/// a line with a capital. More (accents, look-alikes) would make one of words that differ.
+///
+/// The form of a form is that form. For this it is brought to NFKC twice: `J` with a caron
+/// has no character of its own, but its lower case `ǰ` has. It is trimmed last: `¨` becomes
+/// a blank with a mark on it. Within one version of Unicode it depends on the text alone;
+/// nobody compares forms that two versions made, as keywords live for days.
+#[must_use]
+pub fn keyword_form(text: &str) -> String {
+    let lower = text.nfkc().collect::<String>().to_lowercase();
+    lower.nfkc().collect::<String>().trim().to_owned()
 }
 
 const ZERO_WIDTH_JOINER: char = '\u{200D}';
@@ -242,7 +264,59 @@ mod tests {
         }
     }
 
+    #[test]
+    fn a_keyword_is_the_same_however_it_is_typed() {
+        for (typed, form) in [
+            ("  GoliGoli \u{3000}", "goligoli"),
+            ("６６６", "666"),
+            ("Ｇｏｌｉ", "goli"),
+            ("ﾊﾟﾝﾀﾞ", "パンダ"),
+            ("①", "1"),
+            ("ÉTÉ", "e\u{301}te\u{301}"),
+            ("ΟΔΟΣ", "οδος"),
+            ("J\u{30c}", "ǰ"),
+            ("抽奖", "抽奖"),
+        ] {
+            assert_eq!(keyword_form(typed), keyword_form(form), "{typed}");
+        }
+        for (one, other) in [("été", "ete"), ("抽奖", "抽獎"), ("a b", "ab"), ("а", "a"), ("👍", "👍🏽")] {
+            assert_ne!(keyword_form(one), keyword_form(other));
+        }
+    }
+
+    #[test]
+    fn every_character_has_a_form_that_stays_and_is_not_too_long() {
+        let mut longest = 0;
+        for c in '\0'..=char::MAX {
+            let form = keyword_form(c.encode_utf8(&mut [0; 4]));
+            assert_eq!(keyword_form(&form), form, "{c:?}");
+            assert!(!form.is_empty() || DanmakuText::parse(&c.to_string()).is_err(), "{c:?} vanishes");
+            longest = longest.max(form.chars().count());
+        }
+        assert_eq!(longest, MAX_FORM_CHARS_PER_CHAR);
+    }
+
+    /// Texts of characters that normalization and cases are hard on.
+    fn hard_texts() -> impl Strategy<Value = String> {
+        let hard: Vec<char> =
+            "aJjΣσςİıIßẞﬀΩKÅ¨ǆ가가ﾊﾟ６\u{30c}\u{307}\u{323}\u{345}\u{300} \u{3000}\u{fdfa}👍\u{200d}\u{fe0f}"
+                .chars()
+                .collect();
+        proptest::collection::vec(prop_oneof![3 => proptest::sample::select(hard), 1 => any::<char>()], 0..12)
+            .prop_map(String::from_iter)
+    }
+
     proptest! {
+        #[test]
+        fn the_form_of_a_form_is_that_form(text in hard_texts()) {
+            let form = keyword_form(&text);
+            prop_assert!(form.chars().count() <= MAX_FORM_CHARS_PER_CHAR * text.chars().count());
+            prop_assert_eq!(&keyword_form(&form), &form);
+            prop_assert_eq!(&keyword_form(&format!("\u{3000}{text} ")), &form, "blanks around it");
+            prop_assert_eq!(&keyword_form(&text.nfkc().collect::<String>()), &form, "normal or not");
+            prop_assert_eq!(&keyword_form(&text.nfd().collect::<String>()), &form, "composed or not");
+        }
+
         #[test]
         fn a_parsed_text_is_short_one_line_and_parses_to_itself(text in any::<String>()) {
             if let Ok(parsed) = DanmakuText::parse(&text) {

@@ -4,9 +4,13 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::event::{LiveSession, Owner, RoomRole, RoomRules};
+use crate::event::{LiveSession, Owner, RoomRules};
 use crate::user::{Done, Secret};
 use crate::{Caller, IdempotencyKey, Refusal, RoomId, SessionId, Timestamp, UserId};
+
+mod standing;
+
+pub use standing::{EndKeyword, GetStanding, RoomKeyword, SetKeyword, Standing};
 
 /// The contract of the live service.
 #[tarpc::service]
@@ -47,6 +51,13 @@ pub trait Live {
     async fn unmute(request: UnmuteUser) -> Result<Done, Refusal>;
     /// What an account may do in a room now; message asks before it stores anything.
     async fn standing(request: GetStanding) -> Result<Standing, Refusal>;
+    /// Gives a lottery its keyword: danmaku of the room that equal it belong to the lottery,
+    /// from the answer on. Owner and site admins. `keyword-taken` if another lottery of the
+    /// room has it whose time is not over. The same lottery again changes nothing.
+    async fn set_keyword(request: SetKeyword) -> Result<Done, Refusal>;
+    /// Ends a lottery's keyword before its time. A service asks, in nobody's name. Ending it
+    /// again changes nothing.
+    async fn end_keyword(request: EndKeyword) -> Result<Done, Refusal>;
 }
 
 /// A room.
@@ -366,28 +377,4 @@ pub struct UnmuteUser {
     pub room: RoomId,
     /// Who.
     pub user: UserId,
-}
-
-/// See [`Live::standing`].
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct GetStanding {
-    /// Which room.
-    pub room: RoomId,
-    /// Whose; roles of the site are the asking service's to add, they are in the token.
-    pub user: UserId,
-}
-
-/// What an account may do in a room now.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Standing {
-    /// What it is there.
-    pub role: RoomRole,
-    /// The broadcast, if one is on.
-    pub session: Option<LiveSession>,
-    /// What is allowed.
-    pub rules: RoomRules,
-    /// Muted now.
-    pub muted: bool,
-    /// When the mute ends by itself.
-    pub muted_until: Option<Timestamp>,
 }

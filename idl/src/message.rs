@@ -4,9 +4,9 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::danmaku::{Color, DanmakuText, Mode, Size};
-use crate::event::Sender;
+use crate::event::{RoomRole, Sender};
 use crate::user::Done;
-use crate::{Caller, DanmakuId, IdempotencyKey, Refusal, RoomId, SessionId, Timestamp, UserId};
+use crate::{Caller, DanmakuId, IdempotencyKey, LotteryId, Refusal, RoomId, SessionId, Timestamp, UserId};
 
 /// The contract of the message service.
 #[tarpc::service]
@@ -25,6 +25,15 @@ pub trait Message {
     /// Deletes a danmaku everywhere: its sender within two minutes, the room's owner and
     /// admins and site admins at any time. Deleting it again changes nothing.
     async fn delete(request: DeleteDanmaku) -> Result<Done, Refusal>;
+    /// One keyword danmaku of a lottery; `no-such-danmaku` if it is none of its. A deleted
+    /// one counts: deleting a line does not undo an entry. A service asks.
+    async fn keyword_post(request: GetKeywordPost) -> Result<KeywordPost, Refusal>;
+    /// A lottery's keyword danmaku by (time, id), deleted ones too, in pages. A page misses
+    /// none that was acknowledged before it was asked for. A service asks.
+    async fn keyword_posts(request: ReadKeywordPosts) -> Result<KeywordPosts, Refusal>;
+    /// Whether an account has posted in a broadcast; a danmaku that was deleted counts. A
+    /// service asks.
+    async fn has_posted(request: HasPosted) -> Result<Posted, Refusal>;
 }
 
 /// A danmaku as it is stored.
@@ -54,6 +63,10 @@ pub struct Danmaku {
     /// before that, and says `stored`.
     #[serde(default)]
     pub delivery: Delivery,
+    /// The lottery whose keyword it is; left out if it is none's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub lottery_id: Option<LotteryId>,
 }
 
 /// What became of a danmaku on the room's stream.
@@ -165,6 +178,70 @@ pub struct DeleteDanmaku {
     pub room: RoomId,
     /// Which danmaku.
     pub danmaku: DanmakuId,
+}
+
+/// See [`Message::keyword_post`].
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct GetKeywordPost {
+    /// Whose keyword.
+    pub lottery: LotteryId,
+    /// Which danmaku.
+    pub danmaku: DanmakuId,
+}
+
+/// A danmaku that is a lottery's keyword.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeywordPost {
+    /// The danmaku.
+    pub danmaku: DanmakuId,
+    /// Its room.
+    pub room: RoomId,
+    /// Who posted it.
+    pub user: UserId,
+    /// The account's name, as it was then.
+    pub user_name: String,
+    /// What the account was in the room then.
+    pub role: RoomRole,
+    /// When it was accepted; before the keyword's end.
+    pub sent_at: Timestamp,
+}
+
+/// See [`Message::keyword_posts`].
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct ReadKeywordPosts {
+    /// Whose keyword.
+    pub lottery: LotteryId,
+    /// The `after` of the page before; `None` is from the first one on.
+    pub after: Option<String>,
+    /// 1 to 500.
+    pub limit: u32,
+}
+
+/// See [`Message::keyword_posts`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeywordPosts {
+    /// Oldest first; fewer than the limit: there are no more yet.
+    pub items: Vec<KeywordPost>,
+    /// What comes after this page; a [`Cursor`]. Also at the end, where more may come.
+    pub after: String,
+}
+
+/// See [`Message::has_posted`].
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct HasPosted {
+    /// In which room.
+    pub room: RoomId,
+    /// In which broadcast of it.
+    pub session: SessionId,
+    /// Who.
+    pub user: UserId,
+}
+
+/// See [`Message::has_posted`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Posted {
+    /// It has.
+    pub posted: bool,
 }
 
 /// A position in a room's history: between two danmaku, by (time, id).

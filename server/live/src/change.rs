@@ -36,15 +36,22 @@ pub(crate) enum Told {
 }
 
 impl Core {
-    /// Begins to change a room. No id may be taken until the change ends.
+    /// Begins to change a room, if `who` may. No id may be taken until the change ends.
     pub(crate) async fn change(&self, room: RoomId, who: &Identity, deed: Deed) -> Outcome<Change> {
+        let mut change = self.change_for_service(room).await?;
+        let is_admin = deed == Deed::Moderate && people::is_admin(&mut *change.tx, room, who.user).await?;
+        deed.require(who, change.row.owner(), is_admin)?;
+        Ok(change)
+    }
+
+    /// Begins to change a room in nobody's name, because another service asks for it. No id
+    /// may be taken until the change ends.
+    pub(crate) async fn change_for_service(&self, room: RoomId) -> Outcome<Change> {
         self.platform.space.check()?;
         let turn = Arc::clone(&self.turns[room.0 as usize % self.turns.len()]).lock_owned().await;
         let slot = self.outbox.slots(1).await?[0];
         let mut tx = self.db.begin().await?;
         let row = store::lock_room(&mut tx, room).await?.ok_or_else(|| no_such_room(room))?;
-        let is_admin = deed == Deed::Moderate && people::is_admin(&mut *tx, room, who.user).await?;
-        deed.require(who, row.owner(), is_admin)?;
         Ok(Change { tx, row, slot, _turn: turn })
     }
 

@@ -1,4 +1,4 @@
-//! Owns: rooms, their rules, covers, admins, mutes and stream keys; broadcasts (sessions).
+//! Owns: rooms, their rules, covers, admins, mutes, keywords and stream keys; broadcasts (sessions).
 //! Calls: user (who an account is), push (publications, retained states, viewer counts).
 //! Emits: `room` and `moderation` events of every change, through its outbox, to push.
 
@@ -19,6 +19,7 @@ mod change;
 mod cover;
 mod cursor;
 mod idempotency;
+mod keyword;
 mod people;
 mod picture;
 mod role;

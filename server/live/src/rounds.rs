@@ -10,7 +10,7 @@ use tokio::time::MissedTickBehavior;
 
 use crate::Core;
 use crate::idempotency;
-use crate::store::{self, RoomRow, people};
+use crate::store::{self, RoomRow, keyword, people};
 
 /// As many rooms as push answers for at once.
 const COUNTED_AT_ONCE: i64 = 1_000;
@@ -89,11 +89,13 @@ impl Core {
             let Some(last) = rooms.last() else { return Ok(()) };
             after = last.room().as_i64();
             let states: Vec<RoomState> = rooms.iter().map(RoomRow::state).collect();
-            rpc::answer(self.push.retain(rpc::within(rpc::EDGE_DEADLINE), Retain { states, lotteries: Vec::new() }).await)?;
+            rpc::answer(
+                self.push.retain(rpc::within(rpc::EDGE_DEADLINE), Retain { states, lotteries: Vec::new() }).await,
+            )?;
         }
     }
 
-    /// Forgets idempotency keys and mutes after their time, from time to time.
+    /// Forgets idempotency keys, mutes and keywords after their time, from time to time.
     pub(crate) async fn sweep_forever(&self) {
         loop {
             if let Err(failure) = self.sweep().await {
@@ -109,8 +111,9 @@ impl Core {
         let mut tx = self.db.begin().await?;
         let keys = people::sweep_keys(&mut tx, idempotency::horizon(now)).await?;
         let mutes = people::sweep_mutes(&mut tx, now).await?;
+        let keywords = keyword::sweep(&mut tx, now).await?;
         tx.commit().await?;
-        tracing::debug!(keys, mutes, "swept");
+        tracing::debug!(keys, mutes, keywords, "swept");
         Ok(())
     }
 }

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use common::Outcome;
 use idl::access::Identity;
 use idl::live::{
-    Admins, CloseSession, Cover, CreateRoom, EditRoom, GetCover, GetRoom, GetSession, GetStanding, ListAdmins,
-    ListMutes, ListRooms, ListSessions, Live, MuteUser, MutedUser, Mutes, OpenSession, Room, Rooms, RotateStreamKey,
-    Session, Sessions, SetAdmin, SetCover, SetRules, Standing, StreamKey, UnmuteUser,
+    Admins, CloseSession, Cover, CreateRoom, EditRoom, EndKeyword, GetCover, GetRoom, GetSession, GetStanding,
+    ListAdmins, ListMutes, ListRooms, ListSessions, Live, MuteUser, MutedUser, Mutes, OpenSession, Room, Rooms,
+    RotateStreamKey, Session, Sessions, SetAdmin, SetCover, SetKeyword, SetRules, Standing, StreamKey, UnmuteUser,
 };
 use idl::user::Done;
 use idl::{Caller, Refusal};
@@ -140,5 +140,16 @@ impl Live for Service {
     async fn standing(self, _: Context, r: GetStanding) -> Result<Standing, Refusal> {
         let standing = self.core.standing(r.room, r.user).await;
         standing.map_err(|failure| failure.into_refusal(&format!("standing of user {} in room {}", r.user, r.room)))
+    }
+
+    async fn set_keyword(self, _: Context, r: SetKeyword) -> Result<Done, Refusal> {
+        let who = self.who(&r.caller)?;
+        let what = format!("setting the keyword of lottery {} in room {}", r.lottery, r.room);
+        self.effect(what, |core| async move { core.set_keyword(&who, &r).await }).await
+    }
+
+    async fn end_keyword(self, _: Context, r: EndKeyword) -> Result<Done, Refusal> {
+        let what = format!("ending the keyword of lottery {} in room {}", r.lottery, r.room);
+        self.effect(what, |core| async move { core.end_keyword(&r).await }).await
     }
 }

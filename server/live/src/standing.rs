@@ -12,11 +12,12 @@ use std::time::Duration;
 
 use common::Outcome;
 use idl::event::{LiveSession, RoomRole, RoomRules};
-use idl::live::Standing;
+use idl::live::{RoomKeyword, Standing};
 use idl::{RoomId, UserId};
 use moka::sync::Cache;
 
 use crate::Core;
+use crate::store::keyword;
 use crate::store::people::{self, MuteEnd};
 
 const FRESH: Duration = Duration::from_secs(1);
@@ -48,6 +49,8 @@ struct InRoom {
     admins: Vec<UserId>,
     session: Option<LiveSession>,
     rules: RoomRules,
+    /// Some may be over since they were read.
+    keywords: Vec<RoomKeyword>,
 }
 
 impl InRoom {
@@ -73,7 +76,7 @@ impl Standings {
         }
     }
 
-    /// The room's session, rules, owner or admins changed.
+    /// The room's session, rules, owner, admins or keywords changed.
     pub(crate) fn forget_room(&self, room: RoomId) {
         self.room_generation(room).fetch_add(1, Ordering::SeqCst);
     }
@@ -98,14 +101,16 @@ impl Core {
         let in_room = self.in_room(room).await?;
         let role = in_room.role(user);
         let session = in_room.session;
+        let now = self.platform.clock.now();
         let mute = if role.moderates() { None } else { self.mute_of(room, user).await? };
-        let mute = mute.filter(|mute| mute.holds(self.platform.clock.now(), session.map(|s| s.id)));
+        let mute = mute.filter(|mute| mute.holds(now, session.map(|s| s.id)));
         Ok(Standing {
             role,
             session,
             rules: in_room.rules.clone(),
             muted: mute.is_some(),
             muted_until: mute.and_then(|mute| mute.until()),
+            keywords: in_room.keywords.iter().filter(|keyword| now < keyword.until).cloned().collect(),
         })
     }
 
@@ -116,11 +121,13 @@ impl Core {
         }
         let row = self.find_room(room).await?;
         let admins = people::admins(self.db.reader(), room).await?;
+        let keywords = keyword::keywords(self.db.reader(), room, self.platform.clock.now()).await?;
         let value = Arc::new(InRoom {
             owner: row.owner(),
             admins: admins.into_iter().map(|admin| admin.id).collect(),
             session: row.session(),
             rules: row.rules(),
+            keywords,
         });
         self.standings.rooms.insert(room, Entry { generation, value: Arc::clone(&value) });
         Ok(value)

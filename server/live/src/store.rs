@@ -1,4 +1,5 @@
-//! The tables of rooms and broadcasts, in SQL. Who else is in a room: [`people`].
+//! The tables of rooms and broadcasts, in SQL. Who else is in a room: [`people`]; what its
+//! lotteries' keywords are: [`keyword`].
 
 use std::num::NonZeroU32;
 
@@ -10,6 +11,7 @@ use sqlx::{Any, Executor, QueryBuilder};
 
 use crate::cursor::Position;
 
+pub(crate) mod keyword;
 pub(crate) mod people;
 
 /// A room as its table has it.

@@ -1,6 +1,7 @@
 //! The service through its client, on a real database, with its neighbours played.
 
 mod covers;
+mod keywords;
 mod people;
 mod rooms;
 mod sessions;

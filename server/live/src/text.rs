@@ -1,7 +1,7 @@
 //! What a room may say about itself. Pure.
 
 use idl::Refusal;
-use idl::danmaku::{BadText, check_line};
+use idl::danmaku::{BadText, MAX_KEYWORD_CHARS, check_line, keyword_form};
 use idl::event::RoomRules;
 use idl::live::RoomText;
 
@@ -71,6 +71,11 @@ pub(crate) fn rules(rules: &RoomRules) -> Result<(), Refusal> {
         return Err(Refusal::field("/danmaku_per_s", format!("more than {MAX_DANMAKU_PER_S} a second")));
     }
     Ok(())
+}
+
+/// The form of a keyword of 1 to 20 characters.
+pub(crate) fn keyword(text: &str) -> Result<String, Refusal> {
+    line("/keyword", text, MAX_KEYWORD_CHARS).map(|line| keyword_form(&line))
 }
 
 /// How many items a page may have: 1 to 100.

@@ -101,6 +101,7 @@ pub(crate) fn danmaku(post: &Post, admission: &Admission, id: DanmakuId, now: Ti
         sent_at: now,
         offset_ms: now.since_ms(Timestamp(admission.session.opened_at_ms)),
         delivery: Delivery::Stored,
+        lottery_id: admission.lottery(now),
     }
 }
 
@@ -120,7 +121,7 @@ mod tests {
         let (user, room) = (UserId(user), RoomId(7));
         let session = LiveSession { id: SessionId(1), opened_at_ms: NOW.0 - 10 };
         let slow_mode_ms = if slow { SLOW_MS } else { 0 };
-        let admission = Admission { session, role: RoomRole::Viewer, slow_mode_ms };
+        let admission = Admission { session, role: RoomRole::Viewer, slow_mode_ms, keyword: None };
         Post {
             room,
             user,

@@ -1,4 +1,4 @@
-//! Owns: danmaku, their history, the idempotency keys of posts.
+//! Owns: danmaku, their history, which of them are lotteries' keywords, the idempotency keys of posts.
 //! Calls: user (does a sender exist), live (what may an account do in a room), push (to viewers).
 //! Emits: `danmaku` and `moderation` publications; moderators' danmaku and deletions through the outbox.
 
@@ -21,6 +21,7 @@ mod delete;
 mod delivery;
 mod history;
 mod keys;
+mod keyword;
 mod lane;
 mod post;
 mod rpc;

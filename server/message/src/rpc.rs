@@ -9,7 +9,10 @@ use common::{Clock, Failure, Lifecycle, Outcome, rpc};
 use idl::access::Identity;
 use idl::event::RoomRole;
 use idl::live::{GetRoom, GetStanding, LiveClient, Standing};
-use idl::message::{Danmaku, DeleteDanmaku, GetDanmaku, History, Message as Contract, PostDanmaku, ReadHistory};
+use idl::message::{
+    Danmaku, DanmakuBody, DeleteDanmaku, GetDanmaku, GetKeywordPost, HasPosted, History, KeywordPost, KeywordPosts,
+    Message as Contract, PostDanmaku, Posted, ReadHistory, ReadKeywordPosts,
+};
 use idl::user::{Done, GetProfile, UserClient};
 use idl::{Caller, Code, Refusal, RoomId};
 use tarpc::context::Context;
@@ -18,6 +21,7 @@ use crate::batch;
 use crate::delete::{self, Right};
 use crate::history::Page;
 use crate::keys::{self, KeyHash};
+use crate::keyword;
 use crate::post::{self, Post};
 use crate::store::Store;
 use crate::writer::Writer;
@@ -68,6 +72,26 @@ impl Contract for Shared {
         let id = request.danmaku;
         self.0.delete(context, &request).await.map_err(|f| f.into_refusal(&format!("deleting danmaku {id}")))
     }
+
+    async fn keyword_post(self, _: Context, request: GetKeywordPost) -> Result<KeywordPost, Refusal> {
+        let (id, lottery) = (request.danmaku, request.lottery);
+        let post = keyword::post(&self.0.store, &request).await;
+        post.map_err(|f| f.into_refusal(&format!("reading danmaku {id} of lottery {lottery}")))
+    }
+
+    async fn keyword_posts(self, _: Context, request: ReadKeywordPosts) -> Result<KeywordPosts, Refusal> {
+        let lottery = request.lottery;
+        let posts = keyword::posts(&self.0.store, &request).await;
+        posts.map_err(|f| f.into_refusal(&format!("reading the keyword danmaku of lottery {lottery}")))
+    }
+
+    async fn has_posted(self, _: Context, request: HasPosted) -> Result<Posted, Refusal> {
+        let (user, session) = (request.user, request.session);
+        let posted = self.0.store.has_posted(&request).await.map_err(Failure::Db);
+        let posted =
+            posted.map_err(|f| f.into_refusal(&format!("whether user {user} has posted in session {session}")))?;
+        Ok(Posted { posted })
+    }
 }
 
 impl Service {
@@ -77,7 +101,7 @@ impl Service {
         let identity = self.verifier.verify(&request.caller)?;
         let (room, user) = (request.room, identity.user);
         let key = request.key.map(|key| KeyHash::new(user, room, &key));
-        let admission = match (self.admit(context, room, &identity).await, &key) {
+        let admission = match (self.admit(context, room, &identity, &request.body).await, &key) {
             (Err(refusal), None) => return Err(Failure::Refused(refusal)),
             (admission, _) => admission,
         };
@@ -95,9 +119,15 @@ impl Service {
         Ok(batch::again(&found.ok_or_else(none)?, &request.body)?)
     }
 
-    async fn admit(&self, context: Context, room: RoomId, who: &Identity) -> Result<post::Admission, Refusal> {
+    async fn admit(
+        &self,
+        context: Context,
+        room: RoomId,
+        who: &Identity,
+        body: &DanmakuBody,
+    ) -> Result<post::Admission, Refusal> {
         self.space.check()?;
-        post::admit(&self.standing(context, room, who).await?, who)
+        post::admit(&self.standing(context, room, who).await?, who, &body.text)
     }
 
     async fn standing(&self, context: Context, room: RoomId, who: &Identity) -> Result<Standing, Refusal> {

@@ -8,11 +8,13 @@ use common::{Db, Ids};
 use idl::danmaku::{Color, DanmakuText, Mode, Size};
 use idl::event::{RoomRole, Sender};
 use idl::message::{Cursor, Danmaku, Delivery};
-use idl::{DanmakuId, RoomId, SessionId, Timestamp, UserId};
+use idl::{DanmakuId, LotteryId, RoomId, SessionId, Timestamp, UserId};
 use sqlx::any::AnyRow;
 use sqlx::{Any, QueryBuilder, Row as _};
 
 use crate::keys::KeyHash;
+
+mod keyword;
 
 /// Danmaku and keys in their database. Clones are the same.
 #[derive(Debug, Clone)]
@@ -49,7 +51,7 @@ pub(crate) enum Side {
 }
 
 const COLUMNS: &str = "d.id, d.room_id, d.session_id, d.user_id, d.user_name, d.role, d.text, d.mode, d.color, \
-                       d.size, d.sent_at_ms, d.offset_ms, d.delivery, d.deleted_at_ms";
+                       d.size, d.sent_at_ms, d.offset_ms, d.delivery, d.lottery_id, d.deleted_at_ms";
 
 impl Store {
     /// A danmaku of a room, deleted or not.
@@ -205,13 +207,14 @@ pub(crate) async fn insert(tx: &mut Tx, danmaku: &[Danmaku]) -> sqlx::Result<()>
     }
     let mut sql = QueryBuilder::<Any>::new(
         "INSERT INTO danmaku (id, room_id, session_id, user_id, user_name, role, text, mode, color, size, \
-         sent_at_ms, offset_ms) ",
+         sent_at_ms, offset_ms, lottery_id) ",
     );
     sql.push_values(danmaku, |mut row, d| {
         row.push_bind(d.id.as_i64()).push_bind(d.room_id.as_i64()).push_bind(d.session_id.as_i64());
         row.push_bind(d.sender.id.as_i64()).push_bind(d.sender.name.as_str()).push_bind(role_code(d.sender.role));
         row.push_bind(d.text.as_str()).push_bind(mode_code(d.mode)).push_bind(i64::from(d.color.rgb()));
         row.push_bind(size_code(d.size)).push_bind(d.sent_at.0).push_bind(d.offset_ms.cast_signed());
+        row.push_bind(d.lottery_id.map(LotteryId::as_i64));
     });
     let rows = sql.build().persistent(false).execute(&mut **tx).await?.rows_affected();
     if usize::try_from(rows) == Ok(danmaku.len()) { Ok(()) } else { Err(sqlx::Error::RowNotFound) }
@@ -285,6 +288,7 @@ fn kept(row: &AnyRow) -> sqlx::Result<Kept> {
         sent_at: Timestamp(number("sent_at_ms")?),
         offset_ms: number("offset_ms")?.cast_unsigned(),
         delivery: delivery(number("delivery")?),
+        lottery_id: row.try_get::<Option<i64>, _>("lottery_id")?.map(LotteryId::from_i64),
     };
     Ok(Kept { danmaku, deleted: row.try_get::<Option<i64>, _>("deleted_at_ms")?.is_some() })
 }

@@ -134,7 +134,7 @@ fn every_stream_event_has_a_schema_and_an_example_of_it() {
     assert_eq!(content["schema"]["$ref"], "#/components/schemas/StreamEvent");
     let variants = document["components"]["schemas"]["StreamEvent"]["oneOf"].as_array().unwrap();
     let names: BTreeSet<&str> = variants.iter().map(|v| v["properties"]["event"]["const"].as_str().unwrap()).collect();
-    let all = ["welcome", "hello", "danmaku", "room", "moderation", "suppressed", "viewers", "gap", "bye"];
+    let all = ["welcome", "hello", "danmaku", "room", "moderation", "lottery", "suppressed", "viewers", "gap", "bye"];
     assert_eq!(names, BTreeSet::from(all));
     for variant in variants {
         let example = &variant["examples"][0];

@@ -12,6 +12,7 @@ use axum::extract::ConnectInfo;
 use common::data_dir::FreeSpace;
 use common::health::Health;
 use common::objects::Objects;
+use common::queue::Queue;
 use common::revocation::Revocations;
 use common::token::Signer;
 use common::{Clock, Lifecycle, Platform, rpc};
@@ -112,6 +113,7 @@ impl Site {
             data_dir: dir.path().to_owned(),
             db_url: "sqlite:".to_owned(),
             objects: Objects::open("folder:", dir.path()).unwrap(),
+            queue: Queue::open("process:").unwrap(),
             verifier: signer.verifier(Revocations::default()),
             health: Health::default(),
             space: FreeSpace::default(),

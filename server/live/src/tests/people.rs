@@ -154,6 +154,7 @@ async fn allowed(world: &World, caller: &Caller, room: RoomId) -> Vec<(&'static 
         ("rules", passed(rpc::answer(client.set_rules(soon(), rules).await))),
         ("cover", passed(rpc::answer(client.set_cover(soon(), cover).await))),
         ("set_admin", passed(world.set_admin(c(), room, 50, true).await)),
+        ("set_keyword", passed(world.set_keyword(c(), room, 1, "goli").await)),
         ("close", passed(rpc::answer(client.close(soon(), CloseSession { caller: c(), room, session }).await))),
         ("open", passed(rpc::answer(client.open(soon(), OpenSession { caller: c(), room, key: None }).await))),
         ("mute", passed(world.mute(c(), room, 60, MuteSpan::Forever).await)),
@@ -176,7 +177,7 @@ fn passed<T: std::fmt::Debug>(answer: Result<T, Refusal>) -> bool {
 
 #[tokio::test]
 async fn everybody_may_what_their_role_says() {
-    const RUN: [&str; 6] = ["edit", "rules", "cover", "set_admin", "close", "open"];
+    const RUN: [&str; 7] = ["edit", "rules", "cover", "set_admin", "set_keyword", "close", "open"];
     const MODERATE: [&str; 3] = ["mute", "mutes", "unmute"];
     let world = World::start().await;
     let room = world.create(1, "title").await.unwrap().id;
@@ -188,7 +189,7 @@ async fn everybody_may_what_their_role_says() {
         ("site admin", world.site_admin(3), true, true, false),
         ("stranger", world.member(4), false, false, false),
     ] {
-        let before = world.room(room).await.unwrap();
+        let before = (world.room(room).await.unwrap(), world.standing(room, 9).await.unwrap());
         for (method, passed) in allowed(&world, &caller, room).await {
             let expected = match method {
                 "key" => key,
@@ -201,7 +202,9 @@ async fn everybody_may_what_their_role_says() {
             assert_eq!(passed, expected, "{who}: {method}");
         }
         if !run {
-            assert_eq!(world.room(room).await.unwrap(), before, "{who} changed nothing");
+            let after = (world.room(room).await.unwrap(), world.standing(room, 9).await.unwrap());
+            assert_eq!(after, before, "{who} changed nothing");
         }
+        world.end_keyword(room, 1).await.unwrap();
     }
 }

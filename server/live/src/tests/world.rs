@@ -8,14 +8,15 @@ use std::time::Duration;
 use common::data_dir::FreeSpace;
 use common::health::Health;
 use common::objects::Objects;
+use common::queue::Queue;
 use common::revocation::Revocations;
 use common::token::Signer;
 use common::{Clock, Lifecycle, Platform, rpc};
 use idl::access::SiteRole;
 use idl::event::RoomState;
 use idl::live::{
-    CreateRoom, GetRoom, GetStanding, ListRooms, LiveClient, MuteSpan, MuteUser, MutedUser, OpenSession, Room,
-    RoomText, Session, SetAdmin, Standing,
+    CreateRoom, EndKeyword, GetRoom, GetStanding, ListRooms, LiveClient, MuteSpan, MuteUser, MutedUser, OpenSession,
+    Room, RoomText, Session, SetAdmin, SetKeyword, Standing,
 };
 use idl::push::{
     FollowRevocations, Outcome, Publication, Publish, Published, Push, Retain, Retained, RevocationPage, Revoke,
@@ -25,13 +26,14 @@ use idl::user::{
     Account, ChangePassword, Devices, Done, EditProfile, GetProfile, ListDevices, LogIn, LogOut, LoggedIn, Me, Profile,
     Refresh, Register, RevokeDevice, User,
 };
-use idl::{Caller, Code, DeviceId, IdempotencyKey, Refusal, RoomId, SessionId, Timestamp, UserId};
+use idl::{Caller, Code, DeviceId, IdempotencyKey, LotteryId, Refusal, RoomId, SessionId, Timestamp, UserId};
 use tarpc::context::Context;
 use tarpc::server::Channel as _;
 
 use crate::{Live, Settings};
 
 pub(crate) const NOON: Timestamp = Timestamp(1_800_000_000_000);
+pub(crate) const HOUR_MS: u64 = 3_600_000;
 /// Accounts 1 to 999 exist; this one doesn't.
 pub(crate) const NOBODY: UserId = UserId(1_000);
 
@@ -63,6 +65,7 @@ impl World {
             data_dir: dir.path().to_owned(),
             db_url: "sqlite:".to_owned(),
             objects: Objects::open("folder:", dir.path()).unwrap(),
+            queue: Queue::open("process:").unwrap(),
             clock: clock.clone(),
             lifecycle: lifecycle.clone(),
             health: Health::default(),
@@ -152,6 +155,24 @@ impl World {
     pub(crate) async fn mute(&self, by: Caller, room: RoomId, user: u64, span: MuteSpan) -> Result<MutedUser, Refusal> {
         let mute = MuteUser { caller: by, room, user: UserId(user), span };
         rpc::answer(self.client.mute(soon(), mute).await)
+    }
+
+    /// For an hour from now.
+    pub(crate) async fn set_keyword(
+        &self,
+        by: Caller,
+        room: RoomId,
+        lottery: u64,
+        keyword: &str,
+    ) -> Result<Done, Refusal> {
+        let (keyword, until) = (keyword.to_owned(), self.clock.now().plus_ms(HOUR_MS));
+        let set = SetKeyword { caller: by, room, lottery: LotteryId(lottery), keyword, until };
+        rpc::answer(self.client.set_keyword(soon(), set).await)
+    }
+
+    pub(crate) async fn end_keyword(&self, room: RoomId, lottery: u64) -> Result<Done, Refusal> {
+        let end = EndKeyword { room, lottery: LotteryId(lottery) };
+        rpc::answer(self.client.end_keyword(soon(), end).await)
     }
 
     pub(crate) async fn standing(&self, room: RoomId, user: u64) -> Result<Standing, Refusal> {

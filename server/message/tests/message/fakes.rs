@@ -66,6 +66,7 @@ pub(crate) struct RoomThere {
     pub(crate) rules: RoomRules,
     pub(crate) roles: HashMap<UserId, RoomRole>,
     pub(crate) mutes: HashMap<UserId, Option<Timestamp>>,
+    pub(crate) keywords: Vec<RoomKeyword>,
 }
 
 #[derive(Clone, Default)]
@@ -112,6 +113,7 @@ impl Live for FakeLive {
             rules: there.rules.clone(),
             muted: mute.is_some(),
             muted_until: mute.copied().flatten(),
+            keywords: there.keywords.clone(),
         })
     }
 
@@ -148,6 +150,8 @@ impl Live for FakeLive {
         mutes(ListMutes) -> Mutes;
         mute(MuteUser) -> MutedUser;
         unmute(UnmuteUser) -> Done;
+        set_keyword(SetKeyword) -> Done;
+        end_keyword(EndKeyword) -> Done;
     }
 }
 

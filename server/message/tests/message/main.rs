@@ -4,6 +4,7 @@
 mod announcing;
 mod deleting;
 mod fakes;
+mod keywords;
 mod posting;
 mod reading;
 mod stage;

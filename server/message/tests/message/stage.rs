@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use common::health::Health;
 use common::objects::Objects;
+use common::queue::Queue;
 use common::revocation::Revocations;
 use common::token::Signer;
 use common::{Clock, Lifecycle, Platform, rpc};
@@ -71,6 +72,7 @@ impl Stage {
             data_dir: dir.path().to_owned(),
             db_url: "sqlite:".into(),
             objects: Objects::open("folder:", dir.path()).expect("a folder"),
+            queue: Queue::open("process:").expect("a queue"),
             clock: clock.clone(),
             lifecycle: lifecycle.clone(),
             health: Health::default(),

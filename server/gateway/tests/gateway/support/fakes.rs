@@ -100,6 +100,7 @@ fn a_danmaku(body: DanmakuBody) -> Danmaku {
         sent_at: NOW,
         offset_ms: 0,
         delivery: Delivery::Stored,
+        lottery_id: None,
     }
 }
 
@@ -204,6 +205,12 @@ impl Live for Behind {
     async fn standing(self, _: Context, _: GetStanding) -> Result<Standing, Refusal> {
         Err(Refusal::internal())
     }
+    async fn set_keyword(self, _: Context, _: SetKeyword) -> Result<Done, Refusal> {
+        Err(Refusal::internal())
+    }
+    async fn end_keyword(self, _: Context, _: EndKeyword) -> Result<Done, Refusal> {
+        Err(Refusal::internal())
+    }
 }
 
 impl Message for Behind {
@@ -224,6 +231,15 @@ impl Message for Behind {
     }
     async fn delete(self, _: Context, request: DeleteDanmaku) -> Result<Done, Refusal> {
         self.answer(request, Done {}).await
+    }
+    async fn keyword_post(self, _: Context, _: GetKeywordPost) -> Result<KeywordPost, Refusal> {
+        Err(Refusal::internal())
+    }
+    async fn keyword_posts(self, _: Context, _: ReadKeywordPosts) -> Result<KeywordPosts, Refusal> {
+        Err(Refusal::internal())
+    }
+    async fn has_posted(self, _: Context, _: HasPosted) -> Result<Posted, Refusal> {
+        Err(Refusal::internal())
     }
 }
 
