@@ -78,6 +78,15 @@ export async function ask<T>(method: string, path: string, request: Request = {}
   }
 }
 
+/** The bytes of a public document, exactly as they were sent: what is verified is what is hashed. */
+export async function bytesOf(path: string): Promise<Uint8Array> {
+  const response = await fetch(`/api/v1${path}`, { credentials: 'same-origin', cache: 'no-store' }).catch(() => {
+    throw new Problem('offline', 'no answer')
+  })
+  if (!response.ok) throw await problemOf(response)
+  return new Uint8Array(await response.arrayBuffer())
+}
+
 function queryOf({ query = {} }: Request): string {
   const search = new URLSearchParams()
   for (const [name, value] of Object.entries(query)) {

@@ -1,4 +1,6 @@
 /** The shapes of the REST objects and stream events, as `idl` defines them. */
+import type { Receipt } from '../draw/documents'
+import type { LotteryState } from './lottery'
 
 export type Mode = 'scroll' | 'top' | 'bottom' | 'reverse'
 export type Size = 'small' | 'standard' | 'large'
@@ -123,6 +125,10 @@ export interface Danmaku extends DanmakuBody {
   offset_ms: number
   /** Servers that don't tell leave it out. */
   delivery?: Delivery
+  /** The text is the keyword of this open lottery, */
+  lottery_id?: string | null
+  /** and the sender is in now, or why not. */
+  entry?: { receipt: Receipt } | { refused: { code: string; detail?: string; until?: string } } | null
 }
 
 export interface History {
@@ -165,6 +171,8 @@ export interface HelloEvent {
   room: RoomState
   viewers: number
   totals: SuppressedEvent
+  /** Those that are on or were decided lately; servers before lotteries leave it out. */
+  lotteries?: LotteryState[]
   danmaku: DanmakuEvent[]
 }
 

@@ -6,6 +6,21 @@ export type Notice =
   | { what: 'opened' | 'closed' }
   | { what: 'rules'; rules: RoomRules }
   | { what: 'muted' | 'unmuted'; name: string }
+  | LotteryNotice
+
+export interface LotteryNotice {
+  what: 'lottery-opened' | 'lottery-drawn' | 'lottery-redrawn' | 'lottery-cancelled'
+  lottery: string
+  title: string
+  /** A rehearsal. */
+  test: boolean
+  /** Some of those who won, */
+  names: string[]
+  /** of so many. */
+  total: number
+  /** Why it was called off. */
+  reason: string
+}
 
 export interface DanmakuLine { kind: 'danmaku'; key: string; danmaku: DanmakuEvent }
 export interface NoticeLine { kind: 'notice'; key: string; notice: Notice }

@@ -1,12 +1,14 @@
 /** A room as it is lived: its stream, its chat, who the visitor is in it. One per open page. */
-import { computed, onScopeDispose, ref, watch } from 'vue'
+import { computed, onScopeDispose, reactive, ref, watch } from 'vue'
 import { account, accountSettled, dropSignIn, renew } from '../account/account'
 import { Problem, type Request, call } from '../api/call'
 import {
   type Danmaku, type DanmakuBody, type DanmakuEvent, type History, type Person, type Room, type RoomState, type RoomRules, type Session, asEvent, cursorAt,
 } from '../api/contract'
+import { RoomLotteries } from '../lottery/roomLotteries'
 import { serverNow, setServerTime } from '../shell/clock'
 import { ChatLog, type GapLine, OLDER_PAGE } from './chatLog'
+import { noticeOf } from './lotteryNotice'
 import { FlowAccount } from './flow'
 import { beginning, isPast, wasMissed } from './missed'
 import { OwnLines } from './ownLines'
@@ -39,6 +41,12 @@ export function useLiveRoom(id: string, mostPerS: () => number | null = () => nu
   const log = new ChatLog()
   const flow = new FlowAccount()
   const own = new OwnLines(log, (danmaku) => call<Danmaku>('GET', `/rooms/${id}/danmaku/${danmaku}`))
+  const lotteries = new RoomLotteries((event, lottery) => {
+    const notice = noticeOf(event, lottery)
+    if (notice) log.note(notice)
+  })
+  /** Broadcasts in which the visitor has said something, as far as this page knows. */
+  const postedIn = reactive(new Set<string>())
   const flyers = new Set<Flyer>()
   /** The last line that the stream brought: what is missed comes after it. */
   let streamed: DanmakuEvent | null = null
@@ -58,6 +66,7 @@ export function useLiveRoom(id: string, mostPerS: () => number | null = () => nu
 
   function receive(danmaku: DanmakuEvent, fresh: boolean): void {
     if (!log.add(danmaku)) return
+    if (isOwn(danmaku)) postedIn.add(danmaku.session_id)
     if (fresh) for (const flyer of flyers) flyer.fly(danmaku, isOwn(danmaku))
   }
 
@@ -95,6 +104,8 @@ export function useLiveRoom(id: string, mostPerS: () => number | null = () => nu
       streamed = hello.danmaku.at(-1) ?? streamed
       log.addLatest(hello.danmaku)
       log.publish()
+      for (const danmaku of hello.danmaku) if (isOwn(danmaku)) postedIn.add(danmaku.session_id)
+      lotteries.hello(hello.lotteries ?? [])
     },
     danmaku: onDanmaku,
     room: ({ change, room: state }) => {
@@ -116,6 +127,7 @@ export function useLiveRoom(id: string, mostPerS: () => number | null = () => nu
       const name = log.nameOf(muted.user_id)
       if (name) log.note({ what: muted.muted ? 'muted' : 'unmuted', name })
     },
+    lottery: (event) => lotteries.event(event),
     suppressed: (totals) => flow.take(totals, Date.now()),
     gap: (gap) => log.gap({ ...gap, from: beginning(streamed) ?? gap.from }, Date.now(), streamed),
     bye: ({ reason }) => {
@@ -159,6 +171,8 @@ export function useLiveRoom(id: string, mostPerS: () => number | null = () => nu
   async function enter(): Promise<void> {
     if (trouble.value !== 'gone') trouble.value = null
     mutedUntil.value = null
+    postedIn.clear()
+    lotteries.visitor(account.value?.id)
     await Promise.all([readUntilAnswered(), readAdmins()])
     if (trouble.value === 'gone' || left) return
     if (!shutOutGuests()) stream.connect()
@@ -185,12 +199,15 @@ export function useLiveRoom(id: string, mostPerS: () => number | null = () => nu
     }
   }
 
-  async function send(body: DanmakuBody, idempotencyKey: string): Promise<void> {
+  /** The answer says, too, whether the line was the keyword of a lottery. */
+  async function send(body: DanmakuBody, idempotencyKey: string): Promise<Danmaku> {
     const sent = await call<Danmaku>('POST', `/rooms/${id}/danmaku`, { body, idempotencyKey })
     // What becomes of it is not known yet.
     receive({ ...asEvent(sent), delivery: undefined }, true)
     log.publish()
     own.follow(sent)
+    if (sent.entry && 'receipt' in sent.entry) lotteries.entered(sent.entry.receipt)
+    return sent
   }
 
   async function remove(danmaku: DanmakuEvent): Promise<void> {
@@ -256,12 +273,13 @@ export function useLiveRoom(id: string, mostPerS: () => number | null = () => nu
     left = true
     window.clearTimeout(settling)
     own.leave()
+    lotteries.leave()
     stream.destroy()
   })
 
   return {
     id, room, trouble, viewers, endedAfterMs, admins, mutedUntil, log, role, moderates, connection: stream.state,
-    mostPerS,
+    mostPerS, lotteries, postedIn,
     flowAt: (now: number) => flow.lastMinute(now),
     isOwn, send, remove, loadOlder, loadGap, readAdmins, readRoom, readSessions,
     reconnect: () => stream.connect(),

@@ -35,7 +35,7 @@ const urls = () => Source.opened.map(({ url }) => url.replace('/api/v1/rooms/5/e
 const handlers = () => {
   const heard: string[] = []
   const of = (name: string) => () => void heard.push(name)
-  const names = ['welcome', 'hello', 'danmaku', 'room', 'viewers', 'moderation', 'suppressed', 'gap', 'bye']
+  const names = ['welcome', 'hello', 'danmaku', 'room', 'viewers', 'moderation', 'lottery', 'suppressed', 'gap', 'bye']
   return { heard, handlers: { ...Object.fromEntries(names.map((name) => [name, of(name)])), refused: async () => {} } as unknown as StreamHandlers }
 }
 

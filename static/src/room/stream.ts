@@ -4,6 +4,7 @@
  * refusals that make it give up, and connections that died unseen while the machine slept.
  */
 import { type Ref, ref } from 'vue'
+import type { LotteryEvent } from '../api/lottery'
 import type { ByeEvent, DanmakuEvent, GapEvent, HelloEvent, ModerationEvent, RoomEvent, SuppressedEvent, ViewersEvent, WelcomeEvent } from '../api/contract'
 
 export interface StreamEvents {
@@ -13,6 +14,7 @@ export interface StreamEvents {
   room: RoomEvent
   viewers: ViewersEvent
   moderation: ModerationEvent
+  lottery: LotteryEvent
   suppressed: SuppressedEvent
   gap: GapEvent
   bye: ByeEvent
@@ -71,7 +73,7 @@ export class RoomStream {
     const source = new EventSource(`/api/v1/rooms/${this.room}/events${this.query()}`)
     this.source = source
     source.onerror = () => this.onError(source)
-    const names: (keyof StreamEvents)[] = ['welcome', 'hello', 'danmaku', 'room', 'viewers', 'moderation', 'suppressed', 'gap', 'bye']
+    const names: (keyof StreamEvents)[] = ['welcome', 'hello', 'danmaku', 'room', 'viewers', 'moderation', 'lottery', 'suppressed', 'gap', 'bye']
     for (const name of names) {
       source.addEventListener(name, (message: MessageEvent<string>) => {
         if (this.source === source) this.receive(name, message)
