@@ -2,11 +2,11 @@
 //! know is described here, with an example of every event, made from the contract.
 
 use idl::danmaku::{Color, DanmakuText, Mode, Size};
-use idl::draw::{Hash, Opened, Prize, Signature};
+use idl::draw::{Closed, Hash, Opened, Prize, Signature};
 use idl::event::{
     ByeEvent, ByeReason, DanmakuEvent, GapEvent, HelloEvent, LiveSession, LotteryChange, LotteryEvent, LotteryPhase,
-    LotteryState, ModerationEvent, Mute, Owner, RoomChange, RoomEvent, RoomRole, RoomRules, RoomState, Sender,
-    SuppressedEvent, ViewersEvent, WelcomeEvent,
+    LotteryState, LotteryWinner, ModerationEvent, Mute, Owner, RoomChange, RoomEvent, RoomRole, RoomRules, RoomState,
+    Sender, SuppressedEvent, ViewersEvent, WelcomeEvent,
 };
 use idl::{DanmakuId, LotteryId, RoomId, SessionId, UserId};
 use serde::Serialize;
@@ -166,13 +166,13 @@ fn examples() -> Vec<Example> {
         lotteries,
         danmaku: danmaku.clone().into_iter().collect(),
     };
-    let opened = LotteryEvent {
-        change: LotteryChange::Opened,
+    let drawn = LotteryEvent {
+        change: LotteryChange::Drawn,
         lottery_id: LotteryId(17),
-        entrants: 0,
-        lottery: Some(LotteryState { entrants: 0, ..lottery() }),
-        winners: Vec::new(),
-        winners_total: 0,
+        entrants: 12,
+        lottery: Some(drawn_lottery()),
+        winners: vec![LotteryWinner { n: 4, user_id: UserId(22), name: "lin".to_owned(), prize: 0, claimed: false }],
+        winners_total: 1,
     };
     let changed = RoomEvent { change: RoomChange::Rules, room };
     let mute = Mute { user_id: UserId(23), muted: true, until_ms: Some(1_790_003_600_000) };
@@ -190,7 +190,7 @@ fn examples() -> Vec<Example> {
         event("danmaku", "DanmakuEvent", Some("a1-42"), line(&danmaku)),
         event("room", "RoomEvent", Some("a1-43"), line(&changed)),
         event("moderation", "ModerationEvent", Some("a1-44"), line(&moderation)),
-        event("lottery", "LotteryEvent", Some("a1-46"), line(&opened)),
+        event("lottery", "LotteryEvent", Some("a1-46"), line(&drawn)),
         event("suppressed", "SuppressedEvent", Some("a1-45"), line(&totals)),
         event("viewers", "ViewersEvent", None, line(&ViewersEvent { connections: 43 })),
         event("gap", "GapEvent", Some("a1-295"), line(&gap)),
@@ -217,6 +217,23 @@ fn lottery() -> LotteryState {
         closed: None,
         cancelled: None,
         decided_at_ms: None,
+    }
+}
+
+fn drawn_lottery() -> LotteryState {
+    let closed = Closed {
+        lottery_id: LotteryId(17),
+        root: Hash([0xA0; 32]),
+        count: 12,
+        closed_at_ms: 1_790_000_120_050,
+        signature: Signature([0x52; 64]),
+    };
+    LotteryState {
+        version: 3,
+        phase: LotteryPhase::Drawn,
+        closed: Some(closed),
+        decided_at_ms: Some(1_790_000_120_090),
+        ..lottery()
     }
 }
 
