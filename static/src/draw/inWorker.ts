@@ -2,6 +2,8 @@
 import type { Verdict } from './verify'
 import type { Job, JobAnswer } from './worker'
 
+/** So many are recomputed; of a larger draw one's own place is checked. */
+export const MOST_ENTRIES = 50_000
 /** Weights may make a draw of few entries long; whoever waits is told before they give up. */
 const DEADLINE_MS = 120_000
 

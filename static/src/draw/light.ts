@@ -11,9 +11,6 @@ import { Keys, compare, drawKeyOf, rankedIn } from './ranking'
 import { leafOf, rootBy } from './tree'
 import { type ReadProof, type Verdict, checkAnnounced, checkReceipt, judge, readProof } from './verify'
 
-/** A draw of more entries is checked so. */
-export const MOST_ENTRIES = 50_000
-
 export interface GivenLight {
   proof: Uint8Array
   opened?: Uint8Array

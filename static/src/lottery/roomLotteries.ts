@@ -7,6 +7,7 @@ import type { Receipt } from '../draw/documents'
 import { serverClock, serverNow } from '../shell/clock'
 import { keep, receiptOf } from './keepsakes'
 import { type Lottery, isDecided, isWinner, ofRest, ofState } from './lottery'
+import { heardOf } from './myPrizes'
 
 /** What was decided stays in view for so long. */
 const IN_VIEW_MS = 180_000
@@ -78,15 +79,10 @@ export class RoomLotteries {
     return this.entered(receipt)
   }
 
-  async answer(id: string, what: 'claim' | 'decline'): Promise<MyEntry> {
-    const mine = await call<MyEntry>('POST', `/lotteries/${id}/entries/me/${what}`)
-    this.takeMine(mine)
-    return mine
-  }
-
   takeMine(mine: MyEntry): void {
     this.entered(mine.receipt)
     this.change(mine.lottery_id, { mine })
+    heardOf(mine)
   }
 
   /** The lottery with its winners, as REST has it. */

@@ -22,6 +22,7 @@ export const en = {
     signInLost: 'Your log-in has ended. Log in again to go on.',
     copy: 'Copy',
     copied: 'Copied',
+    prizesWaiting: (n: number) => (n === 1 ? 'A prize waits for you' : `${n} prizes wait for you`),
   },
   rooms: {
     live: 'Live now',
@@ -58,6 +59,8 @@ export const en = {
     about: 'About this room',
     earlier: 'Earlier broadcasts',
     peak: (n: string) => `peak ${n}`,
+    lotteries: 'Lotteries',
+    showLotteries: 'Show earlier lotteries',
     manage: 'Manage room',
     gone: 'This room does not exist.',
     guestsOut: 'This room is open to members only.',
@@ -188,6 +191,7 @@ export const en = {
     coverHint: 'JPEG, PNG or WebP, at most 2 MB. Shown as 16:9.',
     coverPick: 'Choose an image',
     coverTooLarge: 'The image is larger than 2 MB.',
+    lottery: 'Lottery',
     rules: 'Rules',
     slowMode: 'Slow mode',
     slowOff: 'Off',
@@ -215,7 +219,7 @@ export const en = {
     untilForever: 'for good',
     until: (time: string) => `until ${time}`,
     overlay: 'OBS overlay',
-    overlayHint: 'Add this address as a browser source: flying lines on a transparent page.',
+    overlayHint: 'Add this address as a browser source: flying lines on a transparent page, and lotteries. Add ?lottery=0 to leave those out.',
     overlayOpen: 'Open',
   },
   auth: {

@@ -71,8 +71,6 @@ export const lotteryEn = {
     'At the draw all entries are frozen: their number and one fingerprint over all of them are signed and announced before the seed is revealed.',
     'Seed and entries give the ranking, by arithmetic that anybody can repeat. After the draw, “Verify” does it here, and the downloads let you do it elsewhere.',
   ],
-  history: 'Lotteries',
-  historyShow: 'Show earlier lotteries',
   historyNone: 'There has been no lottery here.',
   outdated: 'This page is older than the site. Load it again.',
   mine: 'My lotteries',

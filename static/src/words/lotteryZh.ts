@@ -70,8 +70,6 @@ export const lotteryZh: typeof lotteryEn = {
     '开奖时所有报名封存：人数和全部报名的指纹在公布种子之前签名并公布。',
     '种子和报名名单经过任何人都能重复的计算得出排名。开奖后点“验证”，就在本页面重新计算；也可以下载文件，在别处验证。',
   ],
-  history: '抽奖记录',
-  historyShow: '查看抽奖记录',
   historyNone: '这里还没有抽过奖。',
   outdated: '页面版本过旧，请刷新。',
   mine: '我的抽奖',

@@ -21,6 +21,7 @@ export const zh: typeof en = {
     signInLost: '登录已失效，请重新登录。',
     copy: '复制',
     copied: '已复制',
+    prizesWaiting: (n) => `有 ${n} 份奖品待领取`,
   },
   rooms: {
     live: '正在直播',
@@ -57,6 +58,8 @@ export const zh: typeof en = {
     about: '关于直播间',
     earlier: '往期直播',
     peak: (n) => `最高 ${n} 人`,
+    lotteries: '抽奖记录',
+    showLotteries: '查看抽奖记录',
     manage: '管理直播间',
     gone: '直播间不存在。',
     guestsOut: '本直播间仅限登录用户观看。',
@@ -187,6 +190,7 @@ export const zh: typeof en = {
     coverHint: 'JPEG、PNG 或 WebP,不超过 2 MB,按 16:9 显示。',
     coverPick: '选择图片',
     coverTooLarge: '图片超过 2 MB。',
+    lottery: '抽奖',
     rules: '规则',
     slowMode: '慢速模式',
     slowOff: '关',
@@ -214,7 +218,7 @@ export const zh: typeof en = {
     untilForever: '永久',
     until: (time) => `至 ${time}`,
     overlay: 'OBS 弹幕层',
-    overlayHint: '把这个地址添加为浏览器源：透明背景，只有弹幕。',
+    overlayHint: '把这个地址添加为浏览器源：透明背景，只有弹幕和抽奖；加上 ?lottery=0 可隐藏抽奖。',
     overlayOpen: '打开',
   },
   auth: {

@@ -4,10 +4,9 @@ import type { SigningKey } from '../../api/lottery'
 import { utf8 } from '../../draw/bytes'
 import { type Receipt, type Spec, proofReader, readSpec } from '../../draw/documents'
 import { Unreadable, readDocument } from '../../draw/json'
-import { MOST_ENTRIES } from '../../draw/light'
 import type { Verdict } from '../../draw/verify'
 import type { Job } from '../../draw/worker'
-import { verifyInWorker } from '../../draw/inWorker'
+import { MOST_ENTRIES, verifyInWorker } from '../../draw/inWorker'
 import { type Kept, keptOf, receiptOf } from '../keepsakes'
 
 /** So many of the winners have their places checked in a draw that is too large to recompute. */
