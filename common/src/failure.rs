@@ -42,6 +42,19 @@ impl Failure {
     }
 }
 
+/// Somebody else has the database; the same transaction may work a moment later.
+#[must_use]
+pub fn is_lock(error: &sqlx::Error) -> bool {
+    match error {
+        sqlx::Error::PoolTimedOut => true,
+        // SQLITE_BUSY, SQLITE_LOCKED and their extended codes.
+        sqlx::Error::Database(db) => {
+            db.code().and_then(|code| code.parse::<i64>().ok()).is_some_and(|code| matches!(code & 0xFF, 5 | 6))
+        }
+        _ => false,
+    }
+}
+
 /// The same statement may work a moment later.
 fn is_passing(error: &sqlx::Error) -> bool {
     match error {

@@ -1,3 +1,181 @@
 //! Owns: lotteries, entries, draws, proofs.
+//! Calls: live (who may what in a room, keywords), message (who posted), push (viewers).
+//! Emits: `lottery` events of every change, through its outbox, to push; draws through the queue.
 
+use std::num::{NonZeroU32, NonZeroUsize};
+use std::sync::Arc;
+
+use common::keys::SecretKey;
+use common::outbox::Outbox;
+use common::{Db, Ids, Outcome, Platform, rpc as calls};
+use idl::LotteryId;
+use idl::live::LiveClient;
+use idl::lottery::{Lottery as _, LotteryClient};
+use idl::message::MessageClient;
+use idl::push::PushClient;
+use moka::sync::Cache;
+use serde::{Deserialize, Serialize};
+use tarpc::server::Channel as _;
+
+mod announce;
+mod desk;
+mod draw;
+mod enter;
+mod open;
+mod prizes;
 pub mod protocol;
+mod read;
+mod row;
+mod rpc;
+mod rules;
+mod schedule;
+mod seal;
+mod store;
+mod time;
+
+use protocol::keys::ReceiptKey;
+use row::Facts;
+use seal::Seal;
+use time::LotteryClock;
+
+/// Lotteries in memory, as far as they never change. Full: the least used is read again.
+const KNOWN: u64 = 1_000;
+
+/// Settings of the lottery service.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Settings {
+    /// Entrants of one lottery that may wait. Full: further ones are refused as `unavailable`.
+    pub waiting_entries: NonZeroUsize,
+    /// The most entries that one transaction stores; at most 1,000.
+    pub batch_entries: NonZeroUsize,
+    /// Lotteries that a room may have at once before they are decided; at most 10.
+    pub open_per_room: NonZeroU32,
+    /// Lotteries that are drawn at the same time; each may take 50 MB for a million entries.
+    pub draws_at_once: NonZeroUsize,
+}
+
+/// The lottery service of this process.
+#[derive(Debug, Clone)]
+pub struct Lottery {
+    core: Arc<Core>,
+}
+
+/// What every part of the service stands on.
+#[derive(Debug)]
+struct Core {
+    settings: Settings,
+    platform: Platform,
+    db: Db,
+    ids: Ids,
+    outbox: Outbox,
+    live: LiveClient,
+    message: MessageClient,
+    push: PushClient,
+    time: Arc<LotteryClock>,
+    seal: Seal,
+    key: ReceiptKey,
+    desk: desk::Desk,
+    known: Cache<LotteryId, Arc<Facts>>,
+}
+
+impl Lottery {
+    /// Opens the database and begins to draw what is due, to tell viewers, and to follow
+    /// keywords.
+    ///
+    /// # Errors
+    /// A setting is out of bounds, a key or the database can't be opened, or a lottery is not
+    /// decided whose key is another one.
+    pub async fn start(
+        settings: Settings,
+        platform: &Platform,
+        live: LiveClient,
+        message: MessageClient,
+        push: PushClient,
+    ) -> anyhow::Result<Self> {
+        anyhow::ensure!(settings.batch_entries.get() <= 1_000, "lottery.batch_entries is over 1000");
+        anyhow::ensure!(settings.open_per_room.get() <= 10, "lottery.open_per_room is over 10");
+        let db = Db::open(&platform.db_url, &platform.data_dir, "lottery", &sqlx::migrate!()).await?;
+        let ids = Ids::new(db.clone());
+        let secret = |name| SecretKey::load_or_create(&platform.data_dir, name);
+        let key = ReceiptKey::from_secret(secret("lottery-receipt.key")?.bytes())?;
+        store::results::use_key(&db, &key.public(), platform.clock.now()).await?;
+        // Whoever held one was a process before this one: the data folder is locked.
+        store::void_leases(&db).await?;
+        let time = Arc::new(LotteryClock::new(platform.clock.clone()));
+        let (waiting, batch) = (settings.waiting_entries.get(), settings.batch_entries.get());
+        let desk = desk::Desk::new(db.clone(), Arc::clone(&time), platform.lifecycle.clone(), waiting, batch);
+        let core = Arc::new(Core {
+            settings,
+            outbox: Outbox::new(db.clone(), ids.clone()),
+            platform: platform.clone(),
+            db,
+            ids,
+            live,
+            message,
+            push,
+            time,
+            seal: Seal::new(&secret("lottery-seed.key")?)?,
+            key,
+            desk,
+            known: Cache::new(KNOWN),
+        });
+        core.begin_rounds();
+        core.begin_draws()?;
+        Ok(Self { core })
+    }
+
+    /// A client that reaches this service in this process.
+    #[must_use]
+    pub fn serve_in_process(&self) -> LotteryClient {
+        let service = rpc::Service::new(Arc::clone(&self.core));
+        calls::in_process(&self.core.platform.lifecycle, |far| far.execute(service.serve())).into()
+    }
+}
+
+impl Core {
+    fn begin_rounds(self: &Arc<Self>) {
+        let (lifecycle, soft) = (&self.platform.lifecycle, self.platform.lifecycle.soft());
+        let core = Arc::clone(self);
+        lifecycle.spawn("lottery.relay", async move { core.relay().await });
+        let (core, stop) = (Arc::clone(self), soft.clone());
+        lifecycle.spawn("lottery.entrants", async move {
+            stop.run_until_cancelled(core.tell_entrants()).await;
+        });
+        let (core, stop) = (Arc::clone(self), soft.clone());
+        lifecycle.spawn("lottery.retain", async move {
+            stop.run_until_cancelled(core.retain_states()).await;
+        });
+        let (core, stop) = (Arc::clone(self), soft.clone());
+        lifecycle.spawn("lottery.keywords", async move {
+            stop.run_until_cancelled(core.follow_keywords()).await;
+        });
+        let (core, stop) = (Arc::clone(self), soft.clone());
+        lifecycle.spawn("lottery.sweep", async move {
+            stop.run_until_cancelled(core.sweep_hourly()).await;
+        });
+    }
+
+    /// What signs for this lottery.
+    fn receipt_key(&self, facts: &Facts) -> Outcome<&ReceiptKey> {
+        if facts.spec.spec().receipt_key != self.key.public() {
+            Err(anyhow::anyhow!("lottery {} was opened with another receipt key than the one that is here", facts.id))?;
+        }
+        Ok(&self.key)
+    }
+
+    /// Forgets idempotency keys that count no more.
+    async fn sweep_hourly(&self) {
+        loop {
+            let swept = async {
+                let mut tx = self.db.begin().await?;
+                common::idempotency::sweep(&mut tx, self.platform.clock.now()).await?;
+                tx.commit().await
+            };
+            if let Err(error) = swept.await {
+                tracing::warn!(error = &error as &dyn std::error::Error, "old idempotency keys were not removed");
+            }
+            tokio::time::sleep(std::time::Duration::from_hours(1)).await;
+        }
+    }
+}

@@ -1,0 +1,174 @@
+//! What viewers are told of lotteries. Changes go through the outbox, in order; how many have
+//! entered is told at most once a second, and only as far as somebody watches. States of
+//! lotteries that are not decided are given to push again and again, in case it lost them.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use common::{Outcome, failpoint, rpc};
+use idl::event::{EventType, LotteryChange, LotteryEvent, LotteryState, LotteryWinner};
+use idl::live::EndKeyword;
+use idl::push::{Lane, MAX_PUBLICATIONS, Publication, Publish, Retain};
+use idl::{LotteryId, Refusal, RoomId, Timestamp};
+use serde::{Deserialize, Serialize};
+
+use crate::row::Row;
+use crate::{Core, store};
+
+/// So many winners travel in an event; the rest is read.
+pub(crate) const MAX_WINNERS: usize = 100;
+const TELL_ENTRANTS_EVERY: Duration = Duration::from_secs(1);
+const RETAIN_EVERY: Duration = Duration::from_mins(1);
+/// As many states as push takes at once.
+const RETAINED_AT_ONCE: i64 = 500;
+
+/// What other services must learn.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Fact {
+    /// Viewers.
+    Publish(Box<Publication>),
+    /// live: the keyword is free again.
+    EndKeyword(LotteryId),
+}
+
+/// The fact that a lottery changed.
+pub(crate) fn changed(row: &Row, change: LotteryChange, winners: &[LotteryWinner], now: Timestamp) -> Outcome<Fact> {
+    Ok(Fact::Publish(Box::new(publication(row.state(), change, winners, now)?)))
+}
+
+fn publication(
+    state: LotteryState,
+    change: LotteryChange,
+    winners: &[LotteryWinner],
+    now: Timestamp,
+) -> Outcome<Publication> {
+    let only_entered = change == LotteryChange::Entered;
+    let (id, version, entrants) = (state.id, state.version, state.entrants);
+    let event = LotteryEvent {
+        change,
+        lottery_id: id,
+        entrants,
+        lottery: (!only_entered).then(|| state.clone()),
+        winners: winners.iter().take(MAX_WINNERS).cloned().collect(),
+        winners_total: winners.len() as u64,
+    };
+    Ok(Publication {
+        source: match only_entered {
+            true => format!("lottery:{id}:entered:{entrants}"),
+            false => format!("lottery:{id}:{version}"),
+        },
+        event: EventType::Lottery,
+        data: serde_json::to_string(&event).map_err(anyhow::Error::from)?,
+        at_ms: now.0,
+        lane: Lane::Guaranteed,
+        sender: None,
+        tombstones: Vec::new(),
+        state: None,
+        lottery: Some(state),
+    })
+}
+
+impl Core {
+    /// Brings facts to push and live until the process stops; the rest waits for the next start.
+    pub(crate) async fn relay(&self) {
+        let stop = self.platform.lifecycle.soft().clone();
+        self.outbox.relay(stop, |room, facts| self.deliver(RoomId(room), facts)).await;
+    }
+
+    async fn deliver(&self, room: RoomId, facts: Vec<Fact>) -> Result<(), Refusal> {
+        let mut publications = Vec::with_capacity(facts.len());
+        for fact in facts {
+            match fact {
+                Fact::Publish(publication) => publications.push(*publication),
+                Fact::EndKeyword(lottery) => {
+                    let request = EndKeyword { room, lottery };
+                    rpc::answer(self.live.end_keyword(rpc::within(rpc::EDGE_DEADLINE), request).await)?;
+                }
+            }
+        }
+        let decided = publications.iter().any(|publication| publication.data.contains("\"change\":\"drawn\""));
+        for batch in publications.chunks(MAX_PUBLICATIONS) {
+            self.publish(room, batch.to_vec()).await?;
+        }
+        if decided {
+            failpoint::reached("lottery.after-announcement");
+        }
+        Ok(())
+    }
+
+    async fn publish(&self, room: RoomId, publications: Vec<Publication>) -> Result<(), Refusal> {
+        let request = Publish { room, publications };
+        rpc::answer(self.push.publish(rpc::within(rpc::PUBLISH_DEADLINE), request).await).map(drop)
+    }
+
+    /// Tells viewers now what is in the outbox already: push drops what comes twice.
+    pub(crate) async fn tell_now(&self, row: &Row, change: LotteryChange) {
+        let told = match publication(row.state(), change, &[], self.platform.clock.now()) {
+            Ok(publication) => self.publish(row.facts.room, vec![publication]).await,
+            Err(failure) => Err(failure.into_refusal("telling of a lottery")),
+        };
+        if let Err(refusal) = told {
+            tracing::warn!(lottery.id = %row.facts.id, error = %refusal, "viewers are told of a lottery later");
+        }
+    }
+
+    /// Tells viewers how many have entered, while that changes.
+    pub(crate) async fn tell_entrants(&self) {
+        let mut told: HashMap<LotteryId, u64> = HashMap::new();
+        loop {
+            tokio::time::sleep(TELL_ENTRANTS_EVERY).await;
+            let entrants = match store::entrants(&self.db).await {
+                Ok(entrants) => entrants,
+                Err(error) => {
+                    tracing::warn!(error = &error as &dyn std::error::Error, "entrants could not be counted");
+                    continue;
+                }
+            };
+            let news: Vec<(LotteryId, u64)> = entrants
+                .iter()
+                .filter(|(id, entrants)| *entrants > told.get(id).copied().unwrap_or(0))
+                .copied()
+                .collect();
+            for (id, _) in news {
+                if let Err(failure) = self.tell_entrants_of(id).await {
+                    _ = failure.into_refusal(&format!("telling how many have entered lottery {id}"));
+                }
+            }
+            told = entrants.into_iter().collect();
+        }
+    }
+
+    async fn tell_entrants_of(&self, id: LotteryId) -> Outcome<()> {
+        let row = self.find(id).await?;
+        if row.phase != idl::event::LotteryPhase::Open {
+            return Ok(());
+        }
+        let news = publication(row.state(), LotteryChange::Entered, &[], self.platform.clock.now())?;
+        Ok(self.publish(row.facts.room, vec![news]).await?)
+    }
+
+    /// Gives push the states of lotteries that are not decided, now and every minute.
+    pub(crate) async fn retain_states(self: Arc<Self>) {
+        loop {
+            if let Err(failure) = self.retain_all().await {
+                let refusal = failure.into_refusal("giving push the states of lotteries");
+                tracing::warn!(error = %refusal, "push did not take the states of lotteries");
+            }
+            tokio::time::sleep(RETAIN_EVERY).await;
+        }
+    }
+
+    async fn retain_all(&self) -> Outcome<()> {
+        let mut after = LotteryId(0);
+        loop {
+            let rows = store::undecided(&self.db, after, RETAINED_AT_ONCE).await?;
+            let Some(last) = rows.last() else { return Ok(()) };
+            after = last.facts.id;
+            let lotteries = rows.iter().map(|row| (row.facts.room, row.state())).collect();
+            let request = Retain { states: Vec::new(), lotteries };
+            rpc::answer(self.push.retain(rpc::within(rpc::EDGE_DEADLINE), request).await)?;
+        }
+    }
+}

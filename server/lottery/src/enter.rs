@@ -1,0 +1,202 @@
+//! Who may enter, by click or by keyword. Eligibility is judged here and never again.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use common::{Failure, Outcome, rpc};
+use futures::stream::{StreamExt as _, iter};
+use idl::access::{Identity, SiteRole};
+use idl::event::RoomRole;
+use idl::live::Standing;
+use idl::message::{GetKeywordPost, HasPosted, KeywordPost, ReadKeywordPosts};
+use idl::{Code, DanmakuId, LotteryId, Refusal};
+
+use crate::Core;
+use crate::desk::{Entrant, Taken};
+use crate::row::Facts;
+use crate::store::{self, entries};
+
+/// Keyword danmaku whose entry did not come (a crash between the two) are looked for this often.
+const LOOK_EVERY: Duration = Duration::from_secs(2);
+/// Before the freeze they are looked for once more, no longer than this.
+const LAST_LOOK: Duration = Duration::from_millis(300);
+const POSTS_AT_ONCE: u32 = 500;
+const LOTTERIES_AT_ONCE: i64 = 500;
+
+impl Core {
+    /// Enters an account. Who is in already gets the entry that it has, whatever has become
+    /// of the lottery or the account since.
+    pub(crate) async fn enter(
+        &self,
+        who: &Identity,
+        id: LotteryId,
+        danmaku: Option<DanmakuId>,
+    ) -> Outcome<(Arc<Facts>, Taken)> {
+        let facts = self.facts(id).await?;
+        let entered = match self.entrant(who, &facts, danmaku).await {
+            Ok(entrant) => self.desk.enter(&facts, entrant).await,
+            Err(failure) => Err(failure),
+        };
+        let refusal = match entered {
+            Ok(taken) => return Ok((facts, taken)),
+            Err(Failure::Refused(refusal)) => refusal,
+            Err(failure) => return Err(failure),
+        };
+        if let Some(entry) = entries::of_user(&self.db, id, who.user).await? {
+            return Ok((facts, Taken { entry, is_new: false }));
+        }
+        let called_off = refusal.code == Code::LotteryClosed && self.find(id).await?.cancelled.is_some();
+        Err(if called_off { Refusal::new(Code::LotteryCancelled, "this lottery was called off") } else { refusal }
+            .into())
+    }
+
+    async fn entrant(&self, who: &Identity, facts: &Facts, danmaku: Option<DanmakuId>) -> Outcome<Entrant> {
+        self.platform.space.check()?;
+        let standing = self.standing(facts.room, who).await?;
+        may_enter(&standing, who.role, facts.test)?;
+        let posted_ms = match (facts.keyword(), danmaku) {
+            (None, _) => None,
+            (Some(_), Some(danmaku)) => Some(self.keyword_posted_ms(who, facts, danmaku).await?),
+            (Some(keyword), None) => {
+                let detail = format!("who posts \u{201c}{keyword}\u{201d} in the room enters this lottery");
+                return Err(Refusal::new(Code::KeywordNeeded, detail).into());
+            }
+        };
+        if let Some(session) = facts.posted_in() {
+            let request = HasPosted { room: facts.room, session, user: who.user };
+            if !rpc::answer(self.message.has_posted(rpc::within(rpc::EDGE_DEADLINE), request).await)?.posted {
+                let detail = "only who has posted a danmaku in this broadcast may enter";
+                return Err(Refusal::new(Code::NotEligible, detail).into());
+            }
+        }
+        Ok(Entrant { user: who.user, name: who.name.clone(), posted_ms })
+    }
+
+    /// When the account posted this keyword danmaku.
+    async fn keyword_posted_ms(&self, who: &Identity, facts: &Facts, danmaku: DanmakuId) -> Outcome<u64> {
+        let request = GetKeywordPost { lottery: facts.id, danmaku };
+        let post = rpc::answer(self.message.keyword_post(rpc::within(rpc::EDGE_DEADLINE), request).await)?;
+        if post.user != who.user {
+            return Err(Refusal::new(Code::NotAllowed, "somebody else posted this danmaku").into());
+        }
+        Ok(post.sent_at.0.cast_unsigned())
+    }
+
+    /// Enters whoever posted a keyword and is not in, as long as the process runs.
+    pub(crate) async fn follow_keywords(&self) {
+        // Where each lottery's danmaku were read to. Those that are decided are forgotten.
+        let mut read = std::collections::HashMap::new();
+        loop {
+            tokio::time::sleep(LOOK_EVERY).await;
+            let lotteries = match store::undecided(&self.db, LotteryId(0), LOTTERIES_AT_ONCE).await {
+                Ok(lotteries) => lotteries,
+                Err(failure) => {
+                    _ = failure.into_refusal("looking for lotteries with a keyword");
+                    continue;
+                }
+            };
+            let mut still = std::collections::HashMap::new();
+            for row in lotteries.iter().filter(|row| row.facts.keyword().is_some()) {
+                let mut after: Option<String> = read.remove(&row.facts.id).flatten();
+                if let Err(failure) = self.enter_keywords(&row.facts, &mut after).await {
+                    let refusal = failure.into_refusal(&format!("following the keyword of lottery {}", row.facts.id));
+                    tracing::warn!(lottery.id = %row.facts.id, error = %refusal, "keyword danmaku are entered later");
+                }
+                still.insert(row.facts.id, after);
+            }
+            read = still;
+        }
+    }
+
+    /// The last look before the freeze, which does not wait for it any longer.
+    pub(crate) async fn enter_last_keywords(&self, facts: &Arc<Facts>) {
+        if facts.keyword().is_none() {
+            return;
+        }
+        match tokio::time::timeout(LAST_LOOK, self.enter_keywords(facts, &mut None)).await {
+            Ok(Ok(())) => {}
+            Ok(Err(failure)) => {
+                _ = failure.into_refusal(&format!("the last look at the keyword of lottery {}", facts.id));
+            }
+            Err(_) => tracing::warn!(lottery.id = %facts.id, "keyword danmaku could not be looked through in time"),
+        }
+    }
+
+    /// Enters whoever posted the keyword after this position, which moves on.
+    async fn enter_keywords(&self, facts: &Arc<Facts>, after: &mut Option<String>) -> Outcome<()> {
+        loop {
+            let request = ReadKeywordPosts { lottery: facts.id, after: after.clone(), limit: POSTS_AT_ONCE };
+            let page = rpc::answer(self.message.keyword_posts(rpc::within(rpc::EDGE_DEADLINE), request).await)?;
+            let is_last = page.items.len() < POSTS_AT_ONCE as usize;
+            let entrants = page.items.into_iter().filter(|post| post.role == RoomRole::Viewer).map(by_keyword);
+            let entered = iter(entrants).map(|entrant| self.desk.enter(facts, entrant));
+            let outcomes: Vec<Outcome<Taken>> = entered.buffer_unordered(POSTS_AT_ONCE as usize).collect().await;
+            for outcome in outcomes {
+                match outcome {
+                    // Too late is too late; whatever else keeps somebody out may pass.
+                    Err(Failure::Refused(refusal)) if refusal.code == Code::LotteryClosed => {}
+                    outcome => _ = outcome?,
+                }
+            }
+            *after = Some(page.after);
+            if is_last {
+                return Ok(());
+            }
+        }
+    }
+}
+
+fn by_keyword(post: KeywordPost) -> Entrant {
+    Entrant { user: post.user, name: post.user_name, posted_ms: Some(post.sent_at.0.cast_unsigned()) }
+}
+
+/// Whether what an account is in the room lets it enter.
+fn may_enter(standing: &Standing, site: SiteRole, test: bool) -> Result<(), Refusal> {
+    let hosts = standing.role.moderates() || site == SiteRole::SiteAdmin;
+    if hosts && !test {
+        let detail = "the streamer and the room's admins take no part in its lotteries";
+        return Err(Refusal::new(Code::NotEligible, detail));
+    }
+    if standing.muted {
+        let refusal = Refusal::new(Code::Muted, "who is muted in this room takes no part in its lotteries");
+        return Err(match standing.muted_until {
+            Some(end) => refusal.until(end),
+            None => refusal,
+        });
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use idl::Timestamp;
+    use idl::event::RoomRules;
+
+    use super::*;
+
+    fn standing(role: RoomRole, muted: bool) -> Standing {
+        Standing {
+            role,
+            session: None,
+            rules: RoomRules::default(),
+            muted,
+            muted_until: muted.then_some(Timestamp(7)),
+            keywords: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn hosts_and_the_muted_stay_out_and_hosts_may_rehearse() {
+        let code = |role, site, muted, test| may_enter(&standing(role, muted), site, test).map_err(|r| r.code);
+        assert_eq!(code(RoomRole::Viewer, SiteRole::Member, false, false), Ok(()));
+        for (role, site) in [
+            (RoomRole::Owner, SiteRole::Member),
+            (RoomRole::Admin, SiteRole::Member),
+            (RoomRole::Viewer, SiteRole::SiteAdmin),
+        ] {
+            assert_eq!(code(role, site, false, false), Err(Code::NotEligible));
+            assert_eq!(code(role, site, false, true), Ok(()));
+        }
+        assert_eq!(code(RoomRole::Viewer, SiteRole::Member, true, true), Err(Code::Muted));
+    }
+}

@@ -1,0 +1,153 @@
+//! Opening a lottery, and calling it off.
+
+use common::idempotency::Key;
+use common::{Outcome, rpc};
+use idl::access::{Identity, SiteRole};
+use idl::event::{LotteryChange, LotteryPhase, RoomRole};
+use idl::live::{GetStanding, SetKeyword, Standing};
+use idl::lottery::OpenLottery;
+use idl::{Caller, Code, LotteryId, Refusal, RoomId, Timestamp};
+
+use crate::announce::Fact;
+use crate::draw::vanished;
+use crate::protocol::spec::SpecText;
+use crate::row::{Facts, Row};
+use crate::rules::{self, Plan};
+use crate::store::{self, NewLottery};
+use crate::{Core, announce};
+
+impl Core {
+    /// Opens a lottery. Its keyword is live before it is: who posts it as soon as the lottery
+    /// is announced has entered.
+    pub(crate) async fn open(&self, who: &Identity, request: OpenLottery) -> Outcome<Row> {
+        let room = request.room;
+        let plan = rules::plan(&request.body)?;
+        let body = serde_json::to_string(&request.body).map_err(anyhow::Error::from)?;
+        let key = request.key.map(|key| Key::new(key, who.user, "open_lottery", &[&room.to_string(), &body]));
+        self.platform.space.check()?;
+        let standing = self.standing(room, who).await?;
+        require_host(who, &standing)?;
+        let id = LotteryId(self.ids.next().await?);
+        let spec = self.spec(&plan, id, room, &standing)?;
+        if let Some(earlier) = self.opened_before(key.as_ref()).await? {
+            return Ok(earlier);
+        }
+        if let Some(keyword) = plan.keyword {
+            self.set_keyword(request.caller, &spec, keyword).await?;
+        }
+        let opened = self.insert(who, &spec, plan.test, key.as_ref()).await;
+        let is_this = opened.as_ref().is_ok_and(|row| row.facts.id == id);
+        if !is_this {
+            // Its keyword would keep others from it until its time is over, which it is in any case.
+            let request = idl::live::EndKeyword { room, lottery: id };
+            _ = self.live.end_keyword(rpc::within(rpc::EDGE_DEADLINE), request).await;
+        }
+        opened
+    }
+
+    fn spec(&self, plan: &Plan, id: LotteryId, room: RoomId, standing: &Standing) -> Outcome<SpecText> {
+        let now_ms = self.time.read().ms();
+        let spec = plan.spec(id, room, standing.session, now_ms, self.key.public())?;
+        Ok(SpecText::new(spec).map_err(anyhow::Error::from)?)
+    }
+
+    /// What a request with this key made before; so that its repetition is not refused because
+    /// its own keyword is taken.
+    async fn opened_before(&self, key: Option<&Key>) -> Outcome<Option<Row>> {
+        let Some(key) = key else { return Ok(None) };
+        // Rolled back: nothing is claimed here.
+        let mut tx = self.db.begin().await?;
+        let earlier = key.claim(&self.db, &mut tx, 0, self.platform.clock.now()).await?;
+        match earlier {
+            Some(earlier) => store::find(&mut *tx, LotteryId::from_i64(earlier)).await,
+            None => Ok(None),
+        }
+    }
+
+    async fn set_keyword(&self, caller: Caller, spec: &SpecText, keyword: String) -> Outcome<()> {
+        let spec = spec.spec();
+        let until = Timestamp(spec.draw_at_ms.cast_signed());
+        let request = SetKeyword { caller, room: spec.room_id, lottery: spec.lottery_id, keyword, until };
+        rpc::answer(self.live.set_keyword(rpc::within(rpc::EDGE_DEADLINE), request).await)?;
+        Ok(())
+    }
+
+    async fn insert(&self, who: &Identity, spec: &SpecText, test: bool, key: Option<&Key>) -> Outcome<Row> {
+        let (id, room) = (spec.spec().lottery_id, spec.spec().room_id);
+        let (seed, sealed_seed) = self.seal.draw_seed(id)?;
+        let opened = self.key.open(spec, seed.reveal());
+        let slot = self.outbox.slots(1).await?[0];
+        let now = self.platform.clock.now();
+        let mut tx = self.db.begin().await?;
+        if let Some(key) = key
+            && let Some(earlier) = key.claim(&self.db, &mut tx, id.as_i64(), now).await?
+        {
+            let earlier = LotteryId::from_i64(earlier);
+            return Ok(store::find(&mut *tx, earlier).await?.ok_or_else(|| vanished(earlier))?);
+        }
+        let most = self.settings.open_per_room.get();
+        if !store::claim_place(&self.db, &mut tx, room, most).await? {
+            let detail = format!("a room has at most {most} lotteries at once that are not decided");
+            return Err(Refusal::new(Code::LimitReached, detail).into());
+        }
+        let new = NewLottery { spec, opened: &opened, sealed_seed: &sealed_seed, opened_by: who.user, test };
+        store::insert(&mut tx, new).await?;
+        let row = store::find(&mut *tx, id).await?.ok_or_else(|| vanished(id))?;
+        let fact = announce::changed(&row, LotteryChange::Opened, &[], now)?;
+        self.outbox.add(&mut tx, slot, room.0, &fact).await?;
+        tx.commit().await?;
+        self.outbox.committed();
+        Ok(row)
+    }
+
+    /// Calls an open lottery off, with a reason that everybody sees.
+    pub(crate) async fn cancel(&self, who: &Identity, id: LotteryId, reason: &str) -> Outcome<Row> {
+        let reason = rules::reason(reason)?;
+        let row = self.find(id).await?;
+        self.require_host(who, &row.facts).await?;
+        if row.phase == LotteryPhase::Cancelled {
+            return Ok(row);
+        }
+        self.platform.space.check()?;
+        let (room, at_ms) = (row.facts.room, self.time.read().ms());
+        let late = || Refusal::new(Code::LotteryClosed, "only an open lottery can be called off");
+        if at_ms >= row.facts.spec.spec().draw_at_ms {
+            return Err(late().into());
+        }
+        let cancelled = self.receipt_key(&row.facts)?.cancel(&row.facts.spec, at_ms, reason);
+        let slots = self.outbox.slots(2).await?;
+        let mut tx = self.db.begin().await?;
+        if !store::cancel(&mut tx, &cancelled).await? {
+            drop(tx);
+            let row = self.find(id).await?;
+            return if row.phase == LotteryPhase::Cancelled { Ok(row) } else { Err(late().into()) };
+        }
+        store::give_place_back(&mut tx, room).await?;
+        let row = store::find(&mut *tx, id).await?.ok_or_else(|| vanished(id))?;
+        let fact = announce::changed(&row, LotteryChange::Cancelled, &[], self.platform.clock.now())?;
+        self.outbox.add(&mut tx, slots[0], room.0, &fact).await?;
+        if row.facts.keyword().is_some() {
+            self.outbox.add(&mut tx, slots[1], room.0, &Fact::EndKeyword(id)).await?;
+        }
+        tx.commit().await?;
+        self.outbox.committed();
+        Ok(row)
+    }
+
+    /// Refuses whoever may not run the room's lotteries.
+    pub(crate) async fn require_host(&self, who: &Identity, facts: &Facts) -> Outcome<()> {
+        Ok(require_host(who, &self.standing(facts.room, who).await?)?)
+    }
+
+    pub(crate) async fn standing(&self, room: RoomId, who: &Identity) -> Result<Standing, Refusal> {
+        let request = GetStanding { room, user: who.user };
+        rpc::answer(self.live.standing(rpc::within(rpc::EDGE_DEADLINE), request).await)
+    }
+}
+
+fn require_host(who: &Identity, standing: &Standing) -> Result<(), Refusal> {
+    if standing.role == RoomRole::Owner || who.role == SiteRole::SiteAdmin {
+        return Ok(());
+    }
+    Err(Refusal::new(Code::NotAllowed, "only the room's owner and site admins may do this"))
+}

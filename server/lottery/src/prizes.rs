@@ -1,0 +1,200 @@
+//! Who holds which prize, and how that changes after the draw: a winner claims, or declines,
+//! or is replaced because it did not claim in time.
+
+use common::{Outcome, failpoint};
+use idl::access::Identity;
+use idl::draw::{Closed, ReplaceReason};
+use idl::event::{LotteryChange, LotteryPhase, LotteryWinner};
+use idl::lottery::{EntryResult, WonPrize};
+use idl::{Code, LotteryId, Refusal, Timestamp};
+
+use crate::draw::vanished;
+use crate::protocol::messages::ReplacementChain;
+use crate::protocol::prizes::{BadReplacement, Held, Holders};
+use crate::protocol::rank::Ranked;
+use crate::row::Row;
+use crate::store::results::{self, Results};
+use crate::store::{self, entries};
+use crate::{Core, announce};
+
+/// The ranking that holders are made from.
+fn ranking(results: &Results) -> Vec<Ranked> {
+    results.places.iter().map(|place| place.ranked).collect()
+}
+
+fn signed(row: &Row) -> Outcome<&Closed> {
+    Ok(row.closed.as_ref().ok_or_else(|| anyhow::anyhow!("lottery {} is drawn without a root", row.facts.id))?)
+}
+
+/// Who holds what now: the first draw, and all replacements since.
+pub(crate) fn holders<'a>(row: &Row, ranking: &'a [Ranked], results: &Results) -> Outcome<Holders<'a>> {
+    let spec = row.facts.spec.spec();
+    let mut holders = Holders::first(&spec.prizes, spec.claim_ms, ranking, signed(row)?.closed_at_ms);
+    for record in &results.replaced {
+        holders
+            .replace(record.n, record.reason, record.at_ms)
+            .map_err(|error| anyhow::anyhow!("lottery {} has a replacement that was not one: {error}", row.facts.id))?;
+    }
+    Ok(holders)
+}
+
+/// Those who hold a prize, by rank, with their names.
+pub(crate) fn winners(row: &Row, results: &Results) -> Outcome<Vec<LotteryWinner>> {
+    let ranking = ranking(results);
+    let holders = holders(row, &ranking, results)?;
+    let winner = |place: &results::Place| {
+        let held = holders.held_by(place.ranked.n)?;
+        Some(LotteryWinner {
+            n: place.ranked.n,
+            user_id: place.ranked.user_id,
+            name: place.user_name.clone(),
+            prize: held.prize as u64,
+            claimed: results.claimed.contains(&place.ranked.n),
+        })
+    };
+    Ok(results.places.iter().filter_map(winner).collect())
+}
+
+/// Those who hold a prize, as the proof names them.
+pub(crate) fn proved(row: &Row, results: &Results) -> Outcome<Vec<idl::draw::Winner>> {
+    Ok(holders(row, &ranking(results), results)?.winners())
+}
+
+/// How an entry of a drawn lottery stands.
+pub(crate) fn standing(row: &Row, results: &Results, n: u64) -> Outcome<(EntryResult, Option<Held>)> {
+    Ok(match holders(row, &ranking(results), results)?.held_by(n) {
+        Some(held) => (EntryResult::Won, Some(held)),
+        None if results.replaced.iter().any(|record| record.n == n) => (EntryResult::Replaced, None),
+        None => (EntryResult::Lost, None),
+    })
+}
+
+/// The prize as its winner sees it.
+pub(crate) fn won(row: &Row, held: Held, claimed_at: Option<Timestamp>) -> WonPrize {
+    let spec = row.facts.spec.spec();
+    let claim_by = (spec.claim_ms > 0).then(|| Timestamp(claim_by_ms(row, held).cast_signed()));
+    let name = spec.prizes.get(held.prize).map(|prize| prize.name.clone()).unwrap_or_default();
+    WonPrize { prize: held.prize as u64, name, claim_by, claimed_at }
+}
+
+fn claim_by_ms(row: &Row, held: Held) -> u64 {
+    held.since_ms.saturating_add(row.facts.spec.spec().claim_ms)
+}
+
+/// What is done about a prize.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Deed {
+    Claim,
+    Decline,
+    Redraw,
+}
+
+impl Core {
+    /// The winner takes the prize, or does not want it.
+    pub(crate) async fn answer_prize(&self, who: &Identity, id: LotteryId, deed: Deed) -> Outcome<()> {
+        self.find(id).await?;
+        let none = || Refusal::new(Code::NoSuchEntry, "this account is not in this lottery");
+        let entry = entries::of_user(&self.db, id, who.user).await?.ok_or_else(none)?;
+        self.settle(id, entry.n, deed).await
+    }
+
+    /// Takes a winner out who has not claimed in time.
+    pub(crate) async fn redraw(&self, who: &Identity, id: LotteryId, n: u64) -> Outcome<Row> {
+        let row = self.find(id).await?;
+        self.require_host(who, &row.facts).await?;
+        self.settle(id, n, Deed::Redraw).await?;
+        self.find(id).await
+    }
+
+    /// One change of who holds what, in one transaction.
+    async fn settle(&self, id: LotteryId, n: u64, deed: Deed) -> Outcome<()> {
+        self.platform.space.check()?;
+        let row = self.find(id).await?;
+        if row.phase != LotteryPhase::Drawn {
+            return Err(not_drawn(&row).into());
+        }
+        if deed != Deed::Claim {
+            let replaced = results::of(&mut *self.db.reader().acquire().await?, id).await?.replaced.len();
+            self.keep_enough_places(&row, replaced).await?;
+        }
+        let slot = self.outbox.slots(1).await?[0];
+        let mut tx = self.db.begin().await?;
+        if !store::lock_drawn(&mut tx, id).await? {
+            return Err(not_drawn(&row).into());
+        }
+        let results = results::of(&mut tx, id).await?;
+        let now = self.platform.clock.now();
+        let outcome = judge(&row, &results, n, deed, now.0.cast_unsigned())?;
+        match outcome {
+            Verdict::Nothing => return Ok(()),
+            Verdict::Claim => results::claim(&self.db, &mut tx, id, n, now).await?,
+            Verdict::Replace(reason, at_ms) => {
+                let mut chain = ReplacementChain::after(row.facts.spec.hash(), signed(&row)?, &results.replaced);
+                let record = self.receipt_key(&row.facts)?.replace(&mut chain, n, reason, at_ms);
+                results::replace(&mut tx, id, results.replaced.len(), &record).await?;
+                let row = store::find(&mut *tx, id).await?.ok_or_else(|| vanished(id))?;
+                let winners = winners(&row, &results::of(&mut tx, id).await?)?;
+                let fact = announce::changed(&row, LotteryChange::Redrawn, &winners, now)?;
+                self.outbox.add(&mut tx, slot, row.facts.room.0, &fact).await?;
+            }
+        }
+        failpoint::reached("lottery.settling");
+        tx.commit().await?;
+        self.outbox.committed();
+        Ok(())
+    }
+}
+
+fn not_drawn(row: &Row) -> Refusal {
+    match row.phase {
+        LotteryPhase::Cancelled => Refusal::new(Code::LotteryCancelled, "this lottery was called off"),
+        _ => Refusal::new(Code::LotteryOpen, "this lottery is not drawn yet"),
+    }
+}
+
+/// What becomes of a deed.
+#[derive(Debug, PartialEq, Eq)]
+enum Verdict {
+    /// It was done before.
+    Nothing,
+    Claim,
+    Replace(ReplaceReason, u64),
+}
+
+/// Whether something may be done about the prize of entry `n` now.
+fn judge(row: &Row, results: &Results, n: u64, deed: Deed, now_ms: u64) -> Outcome<Verdict> {
+    let ranking = ranking(results);
+    let mut holders = holders(row, &ranking, results)?;
+    let record = results.replaced.iter().find(|record| record.n == n);
+    let Some(held) = holders.held_by(n) else {
+        return match (deed, record.map(|record| record.reason)) {
+            (Deed::Decline, Some(ReplaceReason::Declined)) | (Deed::Redraw, Some(_)) => Ok(Verdict::Nothing),
+            _ => Err(Refusal::new(Code::NoPrize, "this entry holds no prize").into()),
+        };
+    };
+    let is_claimed = results.claimed.contains(&n);
+    // Records follow one another, also where the clock did not.
+    let last_ms = results.replaced.last().map_or(held.since_ms, |record| record.at_ms);
+    let at_ms = now_ms.max(last_ms).max(held.since_ms);
+    let reason = match deed {
+        Deed::Claim if is_claimed => return Ok(Verdict::Nothing),
+        Deed::Claim if row.facts.spec.spec().claim_ms > 0 && now_ms >= claim_by_ms(row, held) => {
+            return Err(Refusal::new(Code::ClaimExpired, "the time for claiming this prize has passed").into());
+        }
+        Deed::Claim => return Ok(Verdict::Claim),
+        Deed::Decline | Deed::Redraw if is_claimed => {
+            return Err(Refusal::new(Code::PrizeClaimed, "this prize was claimed").into());
+        }
+        Deed::Decline => ReplaceReason::Declined,
+        Deed::Redraw => ReplaceReason::Unclaimed,
+    };
+    match holders.replace(n, reason, at_ms) {
+        Ok(_) => Ok(Verdict::Replace(reason, at_ms)),
+        Err(BadReplacement::StillTime { until_ms, .. }) => {
+            let detail = "the winner still has time to claim this prize";
+            Err(Refusal::new(Code::ClaimOpen, detail).until(Timestamp(until_ms.cast_signed())).into())
+        }
+        Err(error @ BadReplacement::NothingToClaim) => Err(Refusal::new(Code::ClaimOpen, error.to_string()).into()),
+        Err(error @ BadReplacement::NoHolder { .. }) => Err(Refusal::new(Code::NoPrize, error.to_string()).into()),
+    }
+}

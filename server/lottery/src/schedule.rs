@@ -1,0 +1,94 @@
+//! When lotteries are drawn. Due ones are looked for several times a second and sent through
+//! the queue; what nobody has taken half a second later is drawn here, by the same code.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use common::Failure;
+use common::queue::Message;
+use idl::{LotteryId, Refusal};
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+
+use crate::{Core, store};
+
+/// The queue's topic; a message is the lottery's id.
+const TOPIC: &str = "lottery.draw";
+const LOOK_EVERY: Duration = Duration::from_millis(100);
+/// Lotteries that are due at once. More: the next look finds them.
+const MOST_DUE: i64 = 200;
+const DRAW_OURSELVES_AFTER: Duration = Duration::from_millis(500);
+
+impl Core {
+    /// Begins to draw: what the queue brings, and what it does not.
+    pub(crate) fn begin_draws(self: &Arc<Self>) -> anyhow::Result<()> {
+        let lifecycle = &self.platform.lifecycle;
+        let core = Arc::clone(self);
+        let handler = move |message: Message| {
+            let core = Arc::clone(&core);
+            async move { core.draw_message(&message.body).await }
+        };
+        self.platform.queue.consume(TOPIC, self.settings.draws_at_once.get(), lifecycle, handler)?;
+        let (core, soft) = (Arc::clone(self), lifecycle.soft().clone());
+        lifecycle.spawn("lottery.schedule", async move {
+            let mut schedule = Schedule { core, sent: HashMap::new(), draws: JoinSet::new() };
+            while soft.run_until_cancelled(tokio::time::sleep(LOOK_EVERY)).await.is_some() {
+                if let Err(failure) = schedule.look().await {
+                    _ = failure.into_refusal("looking for lotteries that are due");
+                }
+            }
+            // What was begun here is finished.
+            while schedule.draws.join_next().await.is_some() {}
+        });
+        Ok(())
+    }
+
+    async fn draw_message(&self, body: &str) -> Result<(), Refusal> {
+        let Ok(id) = body.parse() else {
+            tracing::error!(body, "a message of {TOPIC} is no lottery's id");
+            return Ok(());
+        };
+        self.draw(id).await.map_err(|failure| failure.into_refusal(&format!("drawing lottery {id}")))
+    }
+}
+
+struct Schedule {
+    core: Arc<Core>,
+    /// What was sent through the queue, and when. Those that are due no more are forgotten.
+    sent: HashMap<LotteryId, Instant>,
+    draws: JoinSet<()>,
+}
+
+impl Schedule {
+    async fn look(&mut self) -> Result<(), Failure> {
+        while self.draws.try_join_next().is_some() {}
+        // Read at every look, so that the clock is watched also while nothing is due.
+        let Some(now_ms) = self.core.time.read().certain() else { return Ok(()) };
+        let due = store::due(&self.core.db, now_ms, MOST_DUE).await?;
+        self.sent.retain(|id, _| due.contains(id));
+        for id in due {
+            match self.sent.get(&id) {
+                None => {
+                    self.sent.insert(id, Instant::now());
+                    if let Err(full) = self.core.platform.queue.publish(TOPIC, id.to_string()) {
+                        tracing::warn!(lottery.id = %id, error = %full, "a draw could not be queued");
+                    }
+                }
+                Some(sent) if sent.elapsed() >= DRAW_OURSELVES_AFTER => self.draw_here(id),
+                Some(_) => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn draw_here(&mut self, id: LotteryId) {
+        // Full: the next look tries again.
+        if self.draws.len() >= self.core.settings.draws_at_once.get() {
+            return;
+        }
+        self.sent.insert(id, Instant::now());
+        let core = Arc::clone(&self.core);
+        self.draws.spawn(async move { _ = core.draw_message(&id.to_string()).await });
+    }
+}
