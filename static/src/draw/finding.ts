@@ -12,7 +12,6 @@ export type FindingCode =
   | 'closed-differs'
   | 'closed-signature'
   | 'closed-early'
-  | 'beacon'
   | 'entry-number'
   | 'entry-twice'
   | 'entry-early'

@@ -4,12 +4,12 @@
  * are checked as far as their places in the tree were fetched.
  */
 import { areEqual, ofHex, toHex } from './bytes'
-import { closedReader, inclusionReader, openedReader, receiptReader, type Inclusion, type Receipt } from './documents'
+import { closedReader, inclusionReader, receiptReader, type Inclusion, type Receipt } from './documents'
 import { agrees } from './finding'
 import { readDocument } from './json'
 import { Keys, compare, drawKeyOf, rankedIn } from './ranking'
 import { leafOf, rootBy } from './tree'
-import { type ReadProof, type Verdict, checkAnnounced, checkReceipt, judge, readProof } from './verify'
+import { type ReadProof, type Verdict, checkAnnounced, checkReceipt, judge, readOpened, readProof } from './verify'
 
 export interface GivenLight {
   proof: Uint8Array
@@ -28,7 +28,7 @@ export function verifyLight(given: GivenLight): Verdict {
     run.spec = spec
     run.count = proof.count
     const saved = run.check('documents', () => ({
-      opened: given.opened && readDocument(given.opened, openedReader),
+      opened: given.opened && readOpened(given.opened),
       closed: given.closed && readDocument(given.closed, closedReader),
       receipt: given.own && readDocument(given.own.receipt, receiptReader),
       inclusion: given.own && readDocument(given.own.inclusion, inclusionReader),
