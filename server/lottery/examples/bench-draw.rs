@@ -66,13 +66,14 @@ fn bench(count: u64, folder: &Path) -> Result<(), Error> {
         replaced: Vec::new(),
     };
     let file = folder.join("entries.ndjson");
+    let from = Instant::now();
     let mut lines = BufWriter::new(File::create(&file)?);
     for entry in entries(count) {
         serde_json::to_writer(&mut lines, &entry)?;
         lines.write_all(b"\n")?;
     }
     lines.into_inner().map_err(Error::other)?.sync_all()?;
-    report("writing the entries", Instant::now())?;
+    report("writing the file", from)?;
 
     let [proof, opened, closed] =
         [serde_json::to_vec(&proof)?, serde_json::to_vec(&opened)?, serde_json::to_vec(&closed)?];

@@ -104,6 +104,20 @@ fn it_says_what_remains_trust_and_obeys_no_title() {
     }
 }
 
+/// Whatever is in a line; so much space is no entry's.
+#[test]
+fn a_line_of_the_entries_is_not_read_without_end() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut options = options(&vectors().join("tiny"), &["proof.json", "entries.ndjson"].map(str::to_owned));
+    let entries = fs::read_to_string(&options.entries).unwrap();
+    options.entries = folder.path().join("entries.ndjson");
+    for (spaces, expected) in [(0, 3), (900, 3), (1_024, UNREADABLE), (1 << 20, UNREADABLE)] {
+        let last = format!("{}}}\n", " ".repeat(spaces));
+        fs::write(&options.entries, entries.trim_end().trim_end_matches('}').to_owned() + &last).unwrap();
+        assert_eq!(answer(&options).0, expected, "{spaces} spaces");
+    }
+}
+
 #[test]
 fn what_is_no_file_or_has_no_end_is_unreadable() {
     let tiny = vectors().join("tiny");

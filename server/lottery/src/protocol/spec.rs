@@ -1,9 +1,11 @@
 //! What is fixed when a lottery is made, as the string that is hashed: canonical JSON
 //! (RFC 8785).
 //!
-//! Reading is strict. Text is refused if a field is missing, unknown or there twice, if a
-//! number is not below 2^53 or a value makes no sense, and if any byte is not the one that
-//! canonical JSON has there: what is hashed has exactly one meaning, and one form.
+//! Reading is strict. Text is refused if a field is missing, unknown or there twice, if its
+//! version is not known, a number is not below 2^53 or a largest weight is none, and if any
+//! byte is not the one that canonical JSON has there: what is hashed has exactly one meaning,
+//! and one form. A spec that is just foolish (no prizes, drawn before it opens) is read, and
+//! not written.
 
 use idl::draw::{Hash, Spec, Weight};
 use sha2::{Digest as _, Sha256};
@@ -49,9 +51,15 @@ impl SpecText {
     /// Writes a new lottery's spec.
     ///
     /// # Errors
-    /// Its values make no sense together.
+    /// Its values make no sense, or not together.
     pub fn new(spec: Spec) -> Result<Self, BadSpec> {
         check(&spec)?;
+        if spec.prizes.is_empty() || spec.prizes.iter().any(|prize| prize.count == 0) {
+            return Err(BadSpec::NoPrize);
+        }
+        if spec.opens_at_ms >= spec.draw_at_ms {
+            return Err(BadSpec::NeverOpen);
+        }
         let text = canonical(&spec)?;
         // Numbers that are too large are noticed by the one place that knows how.
         serde_json::from_str::<Spec>(&text).map_err(|_| BadSpec::Number)?;
@@ -61,7 +69,7 @@ impl SpecText {
     /// Reads a spec string.
     ///
     /// # Errors
-    /// It is not the canonical form of a spec that makes sense.
+    /// It is not the canonical form of a spec.
     pub fn parse(text: &str) -> Result<Self, BadSpec> {
         let spec: Spec = serde_json::from_str(text).map_err(|error| BadSpec::Json(error.to_string()))?;
         check(&spec)?;
@@ -101,12 +109,6 @@ fn canonical(spec: &Spec) -> Result<String, BadSpec> {
 fn check(spec: &Spec) -> Result<(), BadSpec> {
     if spec.v != VERSION {
         return Err(BadSpec::Version(spec.v));
-    }
-    if spec.prizes.is_empty() || spec.prizes.iter().any(|prize| prize.count == 0) {
-        return Err(BadSpec::NoPrize);
-    }
-    if spec.opens_at_ms >= spec.draw_at_ms {
-        return Err(BadSpec::NeverOpen);
     }
     if let Weight::Rule(rule) = &spec.weight
         && (rule.max == 0 || u32::try_from(rule.max).is_err())
@@ -193,8 +195,6 @@ mod tests {
         }
         for (from, to, expected) in [
             ("\"v\":1", "\"v\":2", BadSpec::Version(2)),
-            ("\"count\":1", "\"count\":0", BadSpec::NoPrize),
-            ("2000", "1000", BadSpec::NeverOpen),
             ("\"one\"", "{\"max\":0,\"rule\":\"level\"}", BadSpec::Weight),
             ("\"one\"", "{\"max\":4294967296,\"rule\":\"level\"}", BadSpec::Weight),
         ] {
@@ -202,5 +202,6 @@ mod tests {
         }
         assert_eq!(SpecText::new(Spec { draw_at_ms: 1 << 53, ..spec() }), Err(BadSpec::Number));
         assert_eq!(SpecText::new(Spec { prizes: Vec::new(), ..spec() }), Err(BadSpec::NoPrize));
+        assert_eq!(SpecText::new(Spec { draw_at_ms: 1_000, ..spec() }), Err(BadSpec::NeverOpen));
     }
 }

@@ -8,8 +8,9 @@
 //! hold first is the answer.
 //!
 //! Decided here, where the protocol leaves it open: `closed_at_ms` is not before
-//! `draw_at_ms`; a draw with a beacon is [`Unreadable`], as nothing here can check one; so is
-//! a spec string that is not canonical, and one that makes no sense.
+//! `draw_at_ms`; a spec with a beacon is [`Unreadable`], as nothing here can check one (a proof
+//! with one that its spec does not name does not agree); so is a spec string that is not
+//! canonical.
 //!
 //! One pass over the entries, which need 24 bytes each, and some 20 for who has entered.
 
@@ -97,7 +98,7 @@ pub fn verify(documents: &Documents<'_>, entries: impl BufRead) -> Result<Checke
         .map(|opened| Ok((parse_spec(Document::Opened, &opened.spec)?, opened)))
         .transpose()
         .map_err(Fault::Unreadable)?;
-    if spec.spec().beacon.is_some() || proof.beacon.is_some() {
+    if spec.spec().beacon.is_some() {
         return Err(Unreadable::Beacon.into());
     }
 
@@ -137,6 +138,9 @@ fn announcements(spec: &SpecText, proof: &Proof) -> Result<(), Disagreement> {
     let (key, hash) = (&spec.spec().receipt_key, spec.hash());
     if !is_signed(key, &messages::opened(hash, &proof.commitment), &proof.opened_signature) {
         return Err(Disagreement::OpenedSignature);
+    }
+    if proof.beacon.is_some() {
+        return Err(Disagreement::Beacon);
     }
     if messages::commitment(hash, &proof.seed) != proof.commitment {
         return Err(Disagreement::Commitment);

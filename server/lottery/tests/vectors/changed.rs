@@ -1,9 +1,9 @@
 //! Exit code 1: the tiny draw with one thing changed.
 
 use idl::UserId;
-use idl::draw::{Entry, Proof};
+use idl::draw::{Beacon, Entry, Proof};
 
-use crate::draw::{CLOSED_AT_MS, Draw, Vector, lines, text};
+use crate::draw::{CLOSED_AT_MS, DRAW_AT_MS, Draw, OPENS_AT_MS, Vector, lines, text};
 use crate::tampered::{ENTRIES, Files, PROOF, RECEIPT};
 use crate::whole::tiny;
 
@@ -29,12 +29,30 @@ pub(crate) fn in_proof() -> Vec<Vector> {
     let other_seed = with(&|proof| proof.seed.0[0] ^= 1);
     let other_root = with(&|proof| proof.root.0[0] ^= 1);
     let other_commitment = with(&|proof| proof.commitment.0[0] ^= 1);
+    let randomness =
+        Beacon { chain_hash: made.proof.root, round: 1, randomness: made.proof.root, signature: "00".to_owned() };
+    let with_beacon = with(&|proof| proof.beacon = Some(randomness.clone()));
     let put = |name: &str, about: &str, changed, says: &str| {
         Files::of(&tiny).put(PROOF, text(changed)).vector(name, about, 1, says)
     };
     let later = (CLOSED_AT_MS + 1).to_string();
     vec![
         proof("spec-changed", "another title", "A new", "A few", "did not sign this opening"),
+        proof(
+            "spec-no-prize",
+            "a prize of which there is none",
+            "\\\"count\\\":1",
+            "\\\"count\\\":0",
+            "did not sign this opening",
+        ),
+        proof(
+            "spec-never-open",
+            "drawn when it opens",
+            &DRAW_AT_MS.to_string(),
+            &OPENS_AT_MS.to_string(),
+            "did not sign this opening",
+        ),
+        put("beacon-added", "randomness that the spec does not ask for", &with_beacon, "the spec names none"),
         put("seed-changed", "another seed", &other_seed, "the seed is not the one"),
         put("commitment-changed", "another commitment", &other_commitment, "did not sign this opening"),
         put("root-changed", "another root", &other_root, "did not sign this freeze"),

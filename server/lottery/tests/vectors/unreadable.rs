@@ -1,6 +1,6 @@
 //! Exit code 2.
 
-use crate::draw::{DRAW_AT_MS, OPENS_AT_MS, Vector, lines, text};
+use crate::draw::{Vector, lines, text};
 use crate::tampered::{CLOSED, ENTRIES, Files, OPENED, PROOF, RECEIPT};
 use crate::whole::tiny;
 
@@ -15,7 +15,6 @@ pub(crate) fn unreadable() -> Vec<Vector> {
     let made = tiny.make();
     let (proof_text, entries_text) = (text(&made.proof), lines(&made.entries));
     let deep = "[".repeat(100_000);
-    let long = format!("{}{}\n", entries_text.trim_end().trim_end_matches('}'), " ".repeat(1_024) + "}");
     let root = made.proof.root.to_string();
     vec![
         files().put(PROOF, "").vector("proof-empty", "no bytes", 2, ""),
@@ -42,14 +41,6 @@ pub(crate) fn unreadable() -> Vec<Vector> {
         proof("proof-huge-number", "10^400", "\"count\":3", &format!("\"count\":1{}", "0".repeat(400))),
         proof("proof-other-protocol", "goligoli-draw/2", "goligoli-draw/1\"", "goligoli-draw/2\""),
         proof("proof-unknown-reason", "a reason that nobody knows", "unclaimed", "forgotten"),
-        proof(
-            "proof-beacon",
-            "a beacon's randomness, which the spec does not ask for",
-            "\"beacon\":null",
-            &format!(
-                "\"beacon\":{{\"chain_hash\":\"{root}\",\"round\":1,\"randomness\":\"{root}\",\"signature\":\"00\"}}"
-            ),
-        ),
         line("entries-open-line", "the last line is not ended", "\"weight\":1}\n{\"n\":2", "\"weight\":1}{\"n\":2"),
         files().put(ENTRIES, entries_text.trim_end()).vector(
             "entries-no-last-newline",
@@ -63,7 +54,6 @@ pub(crate) fn unreadable() -> Vec<Vector> {
             2,
             "",
         ),
-        files().put(ENTRIES, long).vector("entries-long-line", "a line of more than 1,024 bytes", 2, ""),
         files().put(ENTRIES, deep + "\n").vector("entries-deep", "100,000 nested arrays", 2, ""),
         line("entries-unknown-field", "a field that is not in the protocol", "\"weight\"", "\"also\":1,\"weight\""),
         line("entries-double-field", "a field that is there twice", "\"weight\"", "\"weight\":1,\"weight\""),
@@ -103,8 +93,6 @@ pub(crate) fn bad_spec() -> Vec<Vector> {
         spec("spec-unknown-weight", "a weight that nobody knows", "\\\"one\\\"", "\\\"two\\\""),
         spec("spec-no-weight", "no weight is allowed", "\\\"one\\\"", &quoted("{\"max\":0,\"rule\":\"level\"}")),
         spec("spec-large-weight", "2^32", "\\\"one\\\"", &quoted("{\"max\":4294967296,\"rule\":\"level\"}")),
-        spec("spec-no-prize", "a prize of which there is none", "\\\"count\\\":1", "\\\"count\\\":0"),
-        spec("spec-never-open", "drawn when it opens", &DRAW_AT_MS.to_string(), &OPENS_AT_MS.to_string()),
         spec("spec-beacon", "a beacon, which this version can't verify", &quoted("\"beacon\":null"), &quoted(&beacon)),
     ]
 }

@@ -129,6 +129,9 @@ pub enum Disagreement {
     /// The opening is not signed.
     #[error("the key that the spec names did not sign this opening (spec and commitment)")]
     OpenedSignature,
+    /// Randomness from outside that was not to be used.
+    #[error("the proof has a beacon, and the spec names none")]
+    Beacon,
     /// Another seed.
     #[error("the seed is not the one that the commitment was made of")]
     Commitment,
