@@ -150,8 +150,6 @@ export function readSpec(canonicalText: string): Spec {
   const value = decode(canonicalText)
   const spec = specReader(value, 'the spec')
   if (canonical(value) !== canonicalText) throw new Unreadable('the spec is not canonical JSON (RFC 8785)')
-  if (spec.prizes.length === 0 || spec.prizes.some(({ count }) => count === 0)) throw new Unreadable('the spec has no prizes, or none of one kind')
-  if (spec.opens_at_ms >= spec.draw_at_ms) throw new Unreadable('the draw of the spec is not after its opening')
   return spec
 }
 

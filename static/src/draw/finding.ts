@@ -12,6 +12,7 @@ export type FindingCode =
   | 'closed-differs'
   | 'closed-signature'
   | 'closed-early'
+  | 'beacon'
   | 'entry-number'
   | 'entry-twice'
   | 'entry-early'

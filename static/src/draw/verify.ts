@@ -111,7 +111,7 @@ export function readOpened(bytes: Uint8Array): Opened {
 export function readProof(bytes: Uint8Array): ReadProof {
   const proof = readDocument(bytes, proofReader)
   const spec = readSpec(proof.spec)
-  if (spec.beacon || proof.beacon) throw new Unreadable('the draw has a beacon, which this page does not verify')
+  if (spec.beacon) throw new Unreadable('the draw has a beacon, which this page does not verify')
   return { proof, spec, specHash: specHashOf(proof.spec) }
 }
 
@@ -119,6 +119,7 @@ export function readProof(bytes: Uint8Array): ReadProof {
 export function checkAnnounced(run: Run, { proof, spec, specHash }: ReadProof, saved: { opened?: Opened; closed?: Closed }): void {
   const announced = announcedIn(proof, spec)
   run.check('opened', () => {
+    agrees(proof.beacon === null, 'beacon')
     agrees(binds(spec.receipt_key), 'weak-key')
     checkSaved(saved.opened, announced.opened, 'opened-differs')
     agrees(holds(spec.receipt_key, openedMessage(specHash, proof), proof.opened_signature), 'opened-signature')

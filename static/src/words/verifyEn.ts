@@ -52,6 +52,7 @@ export const verifyEn = {
     'closed-differs': (which: string) => `What this browser kept when the entries were frozen has another “${which}”.`,
     'closed-signature': () => 'The signature of the frozen entries does not hold.',
     'closed-early': () => 'The entries were frozen before their time.',
+    beacon: () => 'The proof has a beacon, and the rules name none.',
     'entry-number': (which: string) => `Line ${which} of the entries is another entry’s.`,
     'entry-twice': (which: string) => `Entry ${which} is of an account that was in already.`,
     'entry-early': (which: string) => `Entry ${which} is too early, or earlier than the one before.`,

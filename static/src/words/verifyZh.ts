@@ -53,6 +53,7 @@ export const verifyZh: typeof verifyEn = {
     'closed-differs': (which) => `与本浏览器在封存时保存的不同：“${which}”。`,
     'closed-signature': () => '封存公告的签名无效。',
     'closed-early': () => '封存早于开奖时间。',
+    beacon: () => '证明里有信标，规则里却没有。',
     'entry-number': (which) => `报名名单第 ${which} 行的序号不对。`,
     'entry-twice': (which) => `第 ${which} 号报名的账号此前已报名。`,
     'entry-early': (which) => `第 ${which} 号报名的时间过早，或早于前一条。`,
