@@ -4,7 +4,7 @@ use axum::Json;
 use axum::response::{IntoResponse, Response};
 use http::{HeaderName, HeaderValue, StatusCode, header};
 use idl::{Code, Kind, Refusal, Timestamp};
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 /// A refusal on its way to an HTTP client.
 #[derive(Debug)]
@@ -81,9 +81,10 @@ impl Problem {
     }
 }
 
-impl IntoResponse for Problem {
-    fn into_response(self) -> Response {
-        let Self { refusal, status, headers: more } = self;
+impl Serialize for Problem {
+    /// The body, for an answer that has a problem in it.
+    fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+        let Self { refusal, status, .. } = self;
         let code = refusal.code;
         let body = Body {
             r#type: format!("/problems/{}", code.slug()),
@@ -96,7 +97,14 @@ impl IntoResponse for Problem {
             until: refusal.until,
             request_id: super::edge::current_request_id(),
         };
-        let mut response = (status, Json(body)).into_response();
+        body.serialize(s)
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let mut response = (self.status, Json(&self)).into_response();
+        let Self { refusal, status, headers: more } = self;
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));

@@ -1,4 +1,4 @@
-//! *Owns* nothing; any number of gateways can run. *Calls* user, live, message, push.
+//! *Owns* nothing; any number of gateways can run. *Calls* user, live, message, lottery, push.
 //! *Emits* HTTP: the REST API under `/api/v1`, its OpenAPI document, the web page.
 //!
 //! The files below `routes` are the tree of URLs. What every request goes through stands
@@ -12,6 +12,7 @@ use axum::middleware::{from_fn, from_fn_with_state};
 use common::{Clock, Platform};
 use http::HeaderMap;
 use idl::live::LiveClient;
+use idl::lottery::LotteryClient;
 use idl::message::MessageClient;
 use idl::push::PushClient;
 use idl::user::UserClient;
@@ -55,6 +56,8 @@ pub struct Clients {
     pub live: LiveClient,
     /// Danmaku.
     pub message: MessageClient,
+    /// Lotteries.
+    pub lottery: LotteryClient,
     /// Which log-ins have ended, and what goes on. Viewers reach push themselves.
     pub push: PushClient,
 }
@@ -129,6 +132,10 @@ impl Gateway {
 
     fn message(&self) -> &MessageClient {
         &self.0.clients.message
+    }
+
+    fn lottery(&self) -> &LotteryClient {
+        &self.0.clients.lottery
     }
 
     fn push(&self) -> &PushClient {

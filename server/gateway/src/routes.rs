@@ -7,7 +7,9 @@ use crate::Gateway;
 mod auth;
 mod cover;
 mod danmaku;
+mod entries;
 pub(crate) mod health;
+mod lotteries;
 mod me;
 mod moderation;
 mod rooms;
@@ -28,5 +30,7 @@ pub(crate) fn all() -> OpenApiRouter<Gateway> {
         .merge(stream_key::router())
         .merge(moderation::router())
         .merge(danmaku::router())
+        .merge(lotteries::router())
+        .merge(entries::router())
         .merge(stats::router())
 }

@@ -38,6 +38,8 @@ pub struct Config {
     pub live: live::Settings,
     /// The message service.
     pub message: message::Settings,
+    /// The lottery service.
+    pub lottery: lottery::Settings,
     /// The push service.
     pub push: push::Settings,
     /// The gateway.

@@ -14,6 +14,7 @@ use common::http::serve::{listen, serve};
 use common::{Clock, Lifecycle, descriptors, telemetry};
 use gateway::{Clients, Gateway};
 use live::Live;
+use lottery::Lottery;
 use message::Message;
 use push::Push;
 use tokio::net::TcpListener;
@@ -90,10 +91,20 @@ impl App {
             wires.wire("message", "push", &push_client),
         )
         .await?;
+        let message_client = message.serve_in_process();
+        let lottery = Lottery::start(
+            config.lottery,
+            &platform,
+            wires.wire("lottery", "live", &live_client),
+            wires.wire("lottery", "message", &message_client),
+            wires.wire("lottery", "push", &push_client),
+        )
+        .await?;
         let clients = Clients {
             user: wires.wire("gateway", "user", &user_client),
             live: wires.wire("gateway", "live", &live_client),
-            message: wires.wire("gateway", "message", &message.serve_in_process()),
+            message: wires.wire("gateway", "message", &message_client),
+            lottery: wires.wire("gateway", "lottery", &lottery.serve_in_process()),
             push: wires.wire("gateway", "push", &push_client),
         };
         let gateway = Gateway::new(config.gateway, &platform, clients.clone())?;

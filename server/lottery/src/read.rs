@@ -4,11 +4,12 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use common::Outcome;
 use common::cursor::{self, List, Position};
+use common::{Outcome, rpc};
 use idl::access::Identity;
 use idl::draw::{Entry, InclusionProof, Proof};
 use idl::event::{LotteryPhase, LotteryWinner};
+use idl::live::GetRoom;
 use idl::lottery::{
     ENTRIES_PER_PAGE, EntriesPage, EntryResult, Keys, ListLotteries, ListMyEntries, ListWinners, Lotteries, MyEntries,
     MyEntry, RoomLottery, Winners,
@@ -89,6 +90,11 @@ impl Core {
         let list = List::new(format!("lotteries room={}", asked.room));
         let from = list.read(asked.cursor.as_deref())?;
         let rows = store::of_room(self.db.reader(), asked.room, from, cursor::with_one_more(limit)).await?;
+        if rows.is_empty() && asked.cursor.is_none() {
+            // Either there was never a lottery, or there is no such room.
+            let request = GetRoom { room: asked.room };
+            rpc::answer(self.live.room(rpc::within(rpc::EDGE_DEADLINE), request).await)?;
+        }
         let (rows, next_cursor) =
             cursor::page(rows, limit, &list, |row| Position { rank: row.opens_at_ms, id: row.facts.id.as_i64() });
         let mut items = Vec::with_capacity(rows.len());

@@ -5,10 +5,12 @@ use axum::extract::State;
 use common::http::Problem;
 use common::rpc;
 use http::StatusCode;
+use idl::draw::Receipt;
+use idl::lottery::EnterLottery;
 use idl::message::{Danmaku, DanmakuBody, DeleteDanmaku, GetDanmaku, History, HistoryFrom, PostDanmaku, ReadHistory};
 use idl::{Code, DanmakuId, RoomId, SessionId, UserId};
-use serde::Deserialize;
-use utoipa::IntoParams;
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -21,7 +23,30 @@ pub(super) fn router() -> OpenApiRouter<Gateway> {
     OpenApiRouter::default().routes(routes!(read_history, post_danmaku)).routes(routes!(get_danmaku, delete_danmaku))
 }
 
+/// A danmaku that was accepted, and the entry that it is, if it is a lottery's keyword.
+#[derive(Debug, Serialize, ToSchema)]
+struct PostedDanmaku {
+    #[serde(flatten)]
+    danmaku: Danmaku,
+    /// What became of the entry: of a keyword only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    entry: Option<KeywordEntry>,
+}
+
+/// What became of an entry by keyword.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+enum KeywordEntry {
+    /// The account is in. Keep it.
+    Receipt(Receipt),
+    /// It is not; the problem says why.
+    #[schema(value_type = Object)]
+    Refused(Problem),
+}
+
 /// Say something in a room that is live.
+///
+/// What is an open lottery's keyword enters that lottery: `entry` says whether it did.
 ///
 /// The answer comes when it is stored for good; whether viewers see it live is up to the
 /// room's flow limiter. Too many posts of one account are refused with 429, but not the
@@ -37,7 +62,7 @@ pub(super) fn router() -> OpenApiRouter<Gateway> {
     ),
     request_body = DanmakuBody,
     responses(
-        (status = 201, description = "The danmaku", body = Danmaku,
+        (status = 201, description = "The danmaku", body = PostedDanmaku,
             headers(("Location" = String, description = "The danmaku"))),
         (status = 409, description = "The room is not live"),
     )
@@ -48,8 +73,10 @@ async fn post_danmaku(
     Path(room): Path<RoomId>,
     Key(key): Key,
     extract::Json(body): extract::Json<DanmakuBody>,
-) -> Reply<Created<Danmaku>> {
+) -> Reply<Created<PostedDanmaku>> {
     let context = rpc::within(rpc::EDGE_DEADLINE);
+    let (Posts::Freely(caller) | Posts::OnlyAgain(caller, _)) = &posts;
+    let entrant = caller.clone();
     let danmaku = match posts {
         Posts::Freely(caller) => {
             let request = PostDanmaku { caller, room, body, key };
@@ -61,7 +88,17 @@ async fn post_danmaku(
             again.map_err(|refusal| if refusal.code == Code::NoSuchDanmaku { too_often } else { refusal.into() })?
         }
     };
-    Ok(Created(format!("/api/v1/rooms/{room}/danmaku/{}", danmaku.id), danmaku))
+    let entry = match danmaku.lottery_id {
+        Some(lottery) => {
+            let request = EnterLottery { caller: entrant, lottery, danmaku: Some(danmaku.id) };
+            Some(match rpc::answer(gateway.lottery().enter(rpc::within(rpc::EDGE_DEADLINE), request).await) {
+                Ok(entered) => KeywordEntry::Receipt(entered.receipt),
+                Err(refusal) => KeywordEntry::Refused(refusal.into()),
+            })
+        }
+        None => None,
+    };
+    Ok(Created(format!("/api/v1/rooms/{room}/danmaku/{}", danmaku.id), PostedDanmaku { danmaku, entry }))
 }
 
 #[derive(Debug, Deserialize, IntoParams)]

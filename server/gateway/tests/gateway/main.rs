@@ -4,6 +4,7 @@
 
 mod auth;
 mod limits;
+mod lotteries;
 mod openapi;
 mod page;
 mod rejections;

@@ -125,6 +125,8 @@ impl Site {
             live: rpc::in_process(&lifecycle, |far| far.execute(idl::live::Live::serve(behind.clone()))).into(),
             message: rpc::in_process(&lifecycle, |far| far.execute(idl::message::Message::serve(behind.clone())))
                 .into(),
+            lottery: rpc::in_process(&lifecycle, |far| far.execute(idl::lottery::Lottery::serve(behind.clone())))
+                .into(),
             push: rpc::in_process(&lifecycle, |far| far.execute(idl::push::Push::serve(behind.clone()))).into(),
         };
         let gateway = Gateway::new(settings, &platform, clients).unwrap();

@@ -15,6 +15,8 @@ use tarpc::context::Context;
 
 use super::{Behind, NOW};
 
+mod lottery;
+
 pub(crate) const JPEG: &[u8] = b"\xff\xd8\xff\xe0 not quite a picture";
 
 impl Behind {
@@ -88,6 +90,7 @@ fn a_session() -> Session {
 }
 
 fn a_danmaku(body: DanmakuBody) -> Danmaku {
+    let lottery_id = (body.text.as_str() == "the-keyword").then_some(idl::LotteryId(17));
     Danmaku {
         id: DanmakuId(9_001),
         room_id: RoomId(7),
@@ -100,7 +103,7 @@ fn a_danmaku(body: DanmakuBody) -> Danmaku {
         sent_at: NOW,
         offset_ms: 0,
         delivery: Delivery::Stored,
-        lottery_id: None,
+        lottery_id,
     }
 }
 
