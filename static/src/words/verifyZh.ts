@@ -41,9 +41,8 @@ export const verifyZh: typeof verifyEn = {
   keyListed: '它在本站公布的公钥之中。',
   keyUnlisted: '它不在本站公布的公钥之中！',
   commitment: '承诺值',
-  root: '根',
+  root: (n) => `${n} 条报名的根`,
   seed: '种子',
-  entries: '报名',
   findings: {
     unreadable: (which) => `无法读取：${which}。`,
     'weak-key': () => '签名公钥没有约束力。',
