@@ -17,8 +17,6 @@ use tokio::sync::Mutex;
 mod announce;
 mod change;
 mod cover;
-mod cursor;
-mod idempotency;
 mod keyword;
 mod people;
 mod picture;
@@ -73,6 +71,8 @@ struct Core {
 }
 
 const TURNS: usize = 64;
+/// Items in a page of any list.
+const MAX_PAGE: u32 = 100;
 
 impl Live {
     /// Opens the database and begins the rounds: relaying facts, counting viewers,

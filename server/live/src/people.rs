@@ -9,10 +9,10 @@ use idl::{Code, Refusal, RoomId, UserId};
 use tarpc::context::Context;
 
 use crate::change::Told;
-use crate::cursor::{self, List, Position};
 use crate::role::Deed;
 use crate::store::people::{self as table, MuteEnd};
-use crate::{Core, text};
+use crate::{Core, MAX_PAGE};
+use common::cursor::{self, List, Position};
 
 const MAX_ADMINS: usize = 50;
 const MAX_MUTE_HOURS: u32 = 720;
@@ -112,7 +112,7 @@ impl Core {
 
     /// A page of the mutes that hold now, latest first.
     pub(crate) async fn list_mutes(&self, who: &Identity, asked: &ListMutes) -> Outcome<Mutes> {
-        let limit = text::limit(asked.limit)?;
+        let limit = cursor::limit(asked.limit, MAX_PAGE)?;
         let list = List::new(format!("mutes of room {}", asked.room));
         let from = list.read(asked.cursor.as_deref())?;
         let row = self.check_deed(asked.room, who, Deed::Moderate).await?;

@@ -11,10 +11,10 @@ use idl::{Code, IdempotencyKey, Refusal, RoomId};
 use sha2::{Digest as _, Sha256};
 
 use crate::change::{Told, vanished};
-use crate::cursor::{self, List};
-use crate::idempotency::Key;
 use crate::role::Deed;
-use crate::{Core, announce, store, text};
+use crate::{Core, MAX_PAGE, announce, store, text};
+use common::cursor::{self, List};
+use common::idempotency::Key;
 
 impl Core {
     /// Makes a room. Waits a moment for push to know it, so that who subscribes at once
@@ -33,7 +33,9 @@ impl Core {
         let slot = self.outbox.slots(1).await?[0];
         let now = self.platform.clock.now();
         let mut tx = self.db.begin().await?;
-        if let Some(earlier) = self.claim_key(&mut tx, key.as_ref(), id.as_i64(), now).await? {
+        if let Some(key) = &key
+            && let Some(earlier) = key.claim(&self.db, &mut tx, id.as_i64(), now).await?
+        {
             let earlier = RoomId::from_i64(earlier);
             let row = store::find_room(&mut *tx, earlier).await?.ok_or_else(|| vanished("room", earlier.0))?;
             return Ok(row.into());
@@ -91,7 +93,7 @@ impl Core {
     /// A page of rooms. The live ones move while their viewers come and go: between two
     /// pages a room may then be seen twice or not at all.
     pub(crate) async fn list_rooms(&self, filter: &ListRooms) -> Outcome<Rooms> {
-        let limit = text::limit(filter.limit)?;
+        let limit = cursor::limit(filter.limit, MAX_PAGE)?;
         let search = filter.search.as_deref().map(text::search).transpose()?.flatten();
         let list = List::new(format!("rooms live={} owner={:?} search={search:?}", filter.live, filter.owner));
         let from = list.read(filter.cursor.as_deref())?;

@@ -3,13 +3,12 @@
 
 use std::time::Duration;
 
-use common::{Outcome, rpc};
+use common::{Outcome, idempotency, rpc};
 use idl::event::RoomState;
 use idl::push::{Retain, ViewersOf};
 use tokio::time::MissedTickBehavior;
 
 use crate::Core;
-use crate::idempotency;
 use crate::store::{self, RoomRow, keyword, people};
 
 /// As many rooms as push answers for at once.
@@ -109,7 +108,7 @@ impl Core {
     pub(crate) async fn sweep(&self) -> Outcome<()> {
         let now = self.platform.clock.now();
         let mut tx = self.db.begin().await?;
-        let keys = people::sweep_keys(&mut tx, idempotency::horizon(now)).await?;
+        let keys = idempotency::sweep(&mut tx, now).await?;
         let mutes = people::sweep_mutes(&mut tx, now).await?;
         let keywords = keyword::sweep(&mut tx, now).await?;
         tx.commit().await?;

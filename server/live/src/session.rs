@@ -7,10 +7,10 @@ use idl::live::{ListSessions, Session, Sessions};
 use idl::{Code, IdempotencyKey, Refusal, RoomId, SessionId, Timestamp};
 
 use crate::change::{Told, vanished};
-use crate::cursor::{self, List};
-use crate::idempotency::Key;
 use crate::role::Deed;
-use crate::{Core, store, text};
+use crate::{Core, MAX_PAGE, store};
+use common::cursor::{self, List};
+use common::idempotency::Key;
 
 impl Core {
     /// Begins a broadcast, unless one is on.
@@ -19,7 +19,9 @@ impl Core {
         let id = SessionId(self.ids.next().await?);
         let mut change = self.change(room, who, Deed::Run).await?;
         let now = self.platform.clock.now();
-        if let Some(earlier) = self.claim_key(&mut change.tx, key.as_ref(), id.as_i64(), now).await? {
+        if let Some(key) = &key
+            && let Some(earlier) = key.claim(&self.db, &mut change.tx, id.as_i64(), now).await?
+        {
             let earlier = SessionId::from_i64(earlier);
             let row = store::find_session(&mut *change.tx, room, earlier).await?;
             return Ok(row.ok_or_else(|| vanished("session", earlier.0))?.into());
@@ -55,7 +57,7 @@ impl Core {
 
     /// A page of a room's broadcasts, latest first.
     pub(crate) async fn list_sessions(&self, asked: &ListSessions) -> Outcome<Sessions> {
-        let limit = text::limit(asked.limit)?;
+        let limit = cursor::limit(asked.limit, MAX_PAGE)?;
         let list = List::new(format!("sessions of room {}", asked.room));
         let from = list.read(asked.cursor.as_deref())?;
         self.find_room(asked.room).await?;

@@ -9,7 +9,7 @@ use idl::live::{ListRooms, Room, RoomText, Session};
 use idl::{RoomId, SessionId, Timestamp, UserId};
 use sqlx::{Any, Executor, QueryBuilder};
 
-use crate::cursor::Position;
+use common::cursor::Position;
 
 pub(crate) mod keyword;
 pub(crate) mod people;

@@ -78,14 +78,6 @@ pub(crate) fn keyword(text: &str) -> Result<String, Refusal> {
     line("/keyword", text, MAX_KEYWORD_CHARS).map(|line| keyword_form(&line))
 }
 
-/// How many items a page may have: 1 to 100.
-pub(crate) fn limit(limit: u32) -> Result<usize, Refusal> {
-    if !(1..=100).contains(&limit) {
-        return Err(Refusal::field("/limit", "a page has 1 to 100 items"));
-    }
-    Ok(limit as usize)
-}
-
 fn line(pointer: &str, text: &str, max_chars: usize) -> Result<String, Refusal> {
     check_line(text, max_chars).map(str::to_owned).map_err(|error| match error {
         BadText::TooLong => Refusal::field(pointer, format!("more than {max_chars} characters")),
@@ -108,7 +100,6 @@ mod tests {
         assert!(description(&"a\n".repeat(500)).is_ok() && description(&"ab".repeat(501)).is_err());
         assert_eq!(description("  one \r\n\n two\t\n").unwrap(), "one\n\ntwo");
         assert!(description("a\rb").is_err() && description("a\u{202E}b").is_err() && description("a\0").is_err());
-        assert!(limit(0).is_err() && limit(1).is_ok() && limit(100).is_ok() && limit(101).is_err());
         for (slow_mode_s, fits) in [(0, true), (120, true), (121, false), (u32::MAX, false)] {
             assert_eq!(rules(&RoomRules { slow_mode_s, ..RoomRules::default() }).is_ok(), fits);
         }

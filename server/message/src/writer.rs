@@ -13,6 +13,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use common::db::Tx;
+use common::failure::is_lock;
 use common::{Clock, Failure, Lifecycle, Outcome};
 use idl::message::Danmaku;
 use idl::push::Lane;
@@ -255,16 +256,4 @@ async fn known(tx: &mut Tx, posts: &[Post], now: Timestamp) -> sqlx::Result<Know
         by_key: store::danmaku_by_key(tx, &keys, keys::oldest_kept(now)).await?,
         last_sent: store::last_sent(tx, &slow).await?,
     })
-}
-
-/// Somebody else has the database; a moment later it may be free.
-fn is_lock(error: &sqlx::Error) -> bool {
-    match error {
-        sqlx::Error::PoolTimedOut => true,
-        // SQLITE_BUSY, SQLITE_LOCKED and their extended codes.
-        sqlx::Error::Database(db) => {
-            db.code().and_then(|code| code.parse::<i64>().ok()).is_some_and(|code| matches!(code & 0xFF, 5 | 6))
-        }
-        _ => false,
-    }
 }

@@ -1,4 +1,4 @@
-//! The tables of room admins, mutes and idempotency keys, in SQL.
+//! The tables of room admins and mutes, in SQL.
 
 use common::db::Tx;
 use idl::event::Owner;
@@ -6,7 +6,7 @@ use idl::live::MutedUser;
 use idl::{RoomId, SessionId, Timestamp, UserId};
 use sqlx::{Any, Executor, Row as _};
 
-use crate::cursor::Position;
+use common::cursor::Position;
 
 /// The room's admins, by id.
 pub(crate) async fn admins<'e>(db: impl Executor<'e, Database = Any>, room: RoomId) -> sqlx::Result<Vec<Owner>> {
@@ -143,64 +143,4 @@ pub(crate) async fn sweep_mutes(tx: &mut Tx, now: Timestamp) -> sqlx::Result<u64
     let ended = sqlx::query(ENDED).bind(now.0).execute(&mut **tx).await?.rows_affected();
     let closed = sqlx::query(CLOSED).execute(&mut **tx).await?.rows_affected();
     Ok(ended + closed)
-}
-
-/// What an idempotency key was used for.
-#[derive(Debug, sqlx::FromRow)]
-pub(crate) struct KeyUse {
-    pub(crate) body_hash: String,
-    pub(crate) result_id: i64,
-}
-
-/// An account's idempotency key for one method.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct KeyName<'a> {
-    pub(crate) user: UserId,
-    pub(crate) method: &'static str,
-    pub(crate) key: &'a str,
-}
-
-/// Takes the key, unless it was used since `horizon`: then says for what.
-pub(crate) async fn claim_key(
-    tx: &mut Tx,
-    insert_ignore: &str,
-    name: KeyName<'_>,
-    this: &KeyUse,
-    horizon: Timestamp,
-    now: Timestamp,
-) -> sqlx::Result<Option<KeyUse>> {
-    const EXPIRE: &str =
-        "DELETE FROM idempotency WHERE user_id = ? AND method = ? AND idempotency_key = ? AND created_at_ms <= ?";
-    sqlx::query(EXPIRE)
-        .bind(name.user.as_i64())
-        .bind(name.method)
-        .bind(name.key)
-        .bind(horizon.0)
-        .execute(&mut **tx)
-        .await?;
-    let claim = format!(
-        "{insert_ignore}idempotency (user_id, method, idempotency_key, body_hash, result_id, created_at_ms) \
-         VALUES (?, ?, ?, ?, ?, ?)"
-    );
-    let claimed = sqlx::query(sqlx::AssertSqlSafe(claim))
-        .bind(name.user.as_i64())
-        .bind(name.method)
-        .bind(name.key)
-        .bind(this.body_hash.as_str())
-        .bind(this.result_id)
-        .bind(now.0)
-        .execute(&mut **tx)
-        .await?;
-    if claimed.rows_affected() == 1 {
-        return Ok(None);
-    }
-    const USED: &str =
-        "SELECT body_hash, result_id FROM idempotency WHERE user_id = ? AND method = ? AND idempotency_key = ?";
-    sqlx::query_as(USED).bind(name.user.as_i64()).bind(name.method).bind(name.key).fetch_one(&mut **tx).await.map(Some)
-}
-
-/// Forgets keys that were used before `horizon`.
-pub(crate) async fn sweep_keys(tx: &mut Tx, horizon: Timestamp) -> sqlx::Result<u64> {
-    const SWEEP: &str = "DELETE FROM idempotency WHERE created_at_ms <= ?";
-    Ok(sqlx::query(SWEEP).bind(horizon.0).execute(&mut **tx).await?.rows_affected())
 }
