@@ -84,19 +84,19 @@ fn tell(checked: &Checked, out: &mut impl Write) -> io::Result<()> {
     writeln!(out, "Lottery {} of room {}: {}", spec.lottery_id, spec.room_id, shown(&spec.title))?;
     writeln!(out, "\nChecked:")?;
     writeln!(out, "  the opening and the freeze are signed by the receipt key {},", spec.receipt_key)?;
-    writeln!(out, "  the seed is the one that was bound when the lottery opened,")?;
+    writeln!(out, "  the seed is the one that the signed commitment binds,")?;
     let weights = if matches!(spec.weight, Weight::One(_)) { "one chance each" } else { "weights as the spec allows" };
     writeln!(
         out,
-        "  {} entries: in order, in time, one for each user, {weights}, all under the signed root,",
+        "  entries ({}): in order, in time, one for each user, {weights}, all under the signed root,",
         proof.count
     )?;
     if !proof.replaced.is_empty() {
-        writeln!(out, "  {} replacements: allowed, signed, none left out between them,", proof.replaced.len())?;
+        writeln!(out, "  replacements ({}): allowed, signed, none left out between them,", proof.replaced.len())?;
     }
-    writeln!(out, "  {} winners: exactly those that follow from seed and entries.", proof.winners.len())?;
+    writeln!(out, "  winners ({}): exactly what follows from seed and entries.", proof.winners.len())?;
     if checked.receipts > 0 {
-        writeln!(out, "  {} receipts: signed, and their entries are among the entries.", checked.receipts)?;
+        writeln!(out, "  receipts ({}): signed, and among the entries.", checked.receipts)?;
     }
     tell_result(checked, out)?;
     writeln!(out, "\nWinners:")?;

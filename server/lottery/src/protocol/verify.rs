@@ -16,7 +16,7 @@
 
 use std::io::BufRead;
 
-use idl::draw::{Closed, Opened, PROTOCOL, Proof, Receipt};
+use idl::draw::{Closed, Object, Opened, PROTOCOL, Proof, Receipt};
 use serde::Deserialize;
 
 use super::keys::is_signed;
@@ -125,7 +125,8 @@ fn read<'de, T: Deserialize<'de>>(document: Document, bytes: &'de [u8]) -> Resul
     if bytes.len() > MAX_DOCUMENT_BYTES {
         return Err(Unreadable::TooLong { document, max_bytes: MAX_DOCUMENT_BYTES });
     }
-    serde_json::from_slice(bytes)
+    serde_json::from_slice::<Object<T>>(bytes)
+        .map(|object| object.0)
         .map_err(|error| Unreadable::Json { document, why: fault::one_line(&error.to_string()) })
 }
 

@@ -1,5 +1,7 @@
 //! Exit code 2.
 
+use idl::draw::{Closed, Winner};
+
 use crate::draw::{Vector, lines, text};
 use crate::tampered::{CLOSED, ENTRIES, Files, OPENED, PROOF, RECEIPT};
 use crate::whole::tiny;
@@ -14,6 +16,11 @@ pub(crate) fn unreadable() -> Vec<Vector> {
     let tiny = tiny();
     let made = tiny.make();
     let (proof_text, entries_text) = (text(&made.proof), lines(&made.entries));
+    let winner = text(&made.proof.winners[0]);
+    let Winner { n, user_id, key, prize } = &made.proof.winners[0];
+    let winner_array = text(&(n, user_id, key, prize));
+    let Closed { lottery_id, root, count, closed_at_ms, signature } = &made.closed;
+    let closed_array = text(&(lottery_id, root, count, closed_at_ms, signature));
     let deep = "[".repeat(100_000);
     let root = made.proof.root.to_string();
     vec![
@@ -27,6 +34,10 @@ pub(crate) fn unreadable() -> Vec<Vector> {
             2,
             "",
         ),
+        proof("proof-reason-object", "a reason as an object", "\"unclaimed\"", "{\"unclaimed\":null}"),
+        proof("proof-winner-array", "a winner as an array", &winner, &winner_array),
+        files().put(CLOSED, closed_array).vector("closed-array", "an announcement as an array", 2, ""),
+        line("entries-array", "an entry as an array", &lines(&made.entries[..1]), "[0,\"1000\",1760000000000,1]\n"),
         proof("proof-unknown-field", "a field that is not in the protocol", "\"beacon\"", "\"also\":1,\"beacon\""),
         proof("proof-double-field", "a field that is there twice", "\"beacon\"", "\"beacon\":null,\"beacon\""),
         proof("proof-missing-field", "`beacon` is missing", "\"beacon\":null,", ""),

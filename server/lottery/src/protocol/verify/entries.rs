@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::io::{BufRead, Read as _};
 
 use idl::UserId;
-use idl::draw::{Entry, Hash, Spec};
+use idl::draw::{Entry, Hash, Object, Spec};
 
 use super::fault::{Disagreement, Fault, Unreadable, one_line};
 use crate::protocol::merkle;
@@ -97,7 +97,8 @@ impl Kept {
 
 fn parse(line: &[u8], at: u64) -> Result<Entry, Unreadable> {
     match line.strip_suffix(b"\n") {
-        Some(text) => serde_json::from_slice(text)
+        Some(text) => serde_json::from_slice::<Object<Entry>>(text)
+            .map(|object| object.0)
             .map_err(|error| Unreadable::Line { line: at, why: one_line(&error.to_string()) }),
         None if line.len() as u64 > MAX_LINE_BYTES => Err(Unreadable::LongLine { line: at }),
         None => Err(Unreadable::OpenLine { line: at }),
