@@ -9,18 +9,23 @@ use utoipa::openapi::schema::{ObjectBuilder, Schema, SchemaFormat, Type};
 use utoipa::openapi::{KnownFormat, RefOr};
 use utoipa::{PartialSchema, ToSchema};
 
-/// What every id looks like in JSON and in a path: up to 16 digits, no leading zero.
-const ID_PATTERN: &str = "^[1-9][0-9]{0,15}$";
+/// What every id looks like in JSON and in a path: no leading zero, and below 2^53; the few
+/// ids between 9 × 10^15 and that, which nobody will ever see, are left out.
+const ID_PATTERN: &str = "^([1-9][0-9]{0,14}|[1-8][0-9]{15})$";
+
+/// 2^53: the first integer that a double can't tell from its neighbour.
+const LIMIT: u64 = 1 << 53;
 
 /// The text is not an id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("an id is a decimal number of 1 to 16 digits without a leading zero")]
+#[error("an id is a decimal number from 1 to 2^53 - 1 without a leading zero")]
 pub struct BadId;
 
 fn parse(text: &str) -> Result<u64, BadId> {
     let well_formed =
         (1..=16).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_digit()) && !text.starts_with('0');
-    if well_formed { text.parse().map_err(|_| BadId) } else { Err(BadId) }
+    let id = if well_formed { text.parse().map_err(|_| BadId) } else { Err(BadId) };
+    id.and_then(|id: u64| if id < LIMIT { Ok(id) } else { Err(BadId) })
 }
 
 macro_rules! id {
@@ -171,7 +176,8 @@ mod tests {
     fn an_id_is_a_string_in_json() {
         assert_eq!(serde_json::to_string(&RoomId(42)).unwrap(), "\"42\"");
         assert_eq!(serde_json::from_str::<RoomId>("\"42\"").unwrap(), RoomId(42));
-        for bad in ["42", "\"042\"", "\"\"", "\"-1\"", "\"12345678901234567\"", "\"4 2\"", "null"] {
+        assert_eq!(serde_json::from_str::<RoomId>("\"9007199254740991\"").unwrap(), RoomId(LIMIT - 1));
+        for bad in ["42", "\"042\"", "\"\"", "\"-1\"", "\"12345678901234567\"", "\"9007199254740992\"", "\"4 2\"", "null"] {
             assert!(serde_json::from_str::<RoomId>(bad).is_err(), "{bad} is no id");
         }
     }
