@@ -1,0 +1,17 @@
+#!/usr/bin/env bash
+# Holds both verifiers of draws against each other: `agree.sh` in CI, `agree.sh --all` for
+# every byte.
+set -euo pipefail
+cd "$(dirname "$0")"
+root=$(cd ../.. && pwd)
+goligoli=${GOLIGOLI:-$root/target/debug/goligoli}
+
+venv=$root/target/venv-draw
+if ! cmp -s requirements.txt "$venv/installed"; then
+    python3 -m venv "$venv"
+    "$venv/bin/pip" install --quiet --disable-pip-version-check -r requirements.txt
+    cp requirements.txt "$venv/installed"
+fi
+
+"$venv/bin/python" -m unittest -q test_verify_draw
+"$venv/bin/python" agree.py "$goligoli" "$@"
