@@ -21,6 +21,7 @@ struct World {
     server: Server,
     scene: Scene,
     danmaku: String,
+    lottery: String,
     operations: Vec<Operation>,
 }
 
@@ -34,6 +35,9 @@ impl World {
         let path = scene.path(&format!("/danmaku/{danmaku}"));
         until("it is shown live", async || (server.get(&path).await.expect(200)["delivery"] == "live").then_some(()))
             .await;
+        let body = json!({"title": "The draw", "prizes": [{"name": "a book", "count": 1}], "duration_s": 3_600});
+        let lottery = scene.owner.post(&scene.path("/lotteries"), &body).await.expect(201);
+        let lottery = lottery["id"].as_str().unwrap().to_owned();
         let document = server.get("/api/v1/openapi.json").await.expect(200);
         let mut operations = Vec::new();
         for (path, methods) in document["paths"].as_object().unwrap() {
@@ -55,7 +59,7 @@ impl World {
             }
         }
         assert!(operations.len() > 25, "the document was read: {operations:?}");
-        Self { server, scene, danmaku, operations }
+        Self { server, scene, danmaku, lottery, operations }
     }
 
     /// A path with ids that exist, but for the parameter that `bad` gives.
@@ -65,10 +69,14 @@ impl World {
             &owner.device
         } else if template.contains("/users/") {
             &owner.id
+        } else if template.contains("/lotteries/") {
+            &self.lottery
         } else {
             &self.scene.room
         };
-        let good = [("id", id), ("danmaku", &self.danmaku), ("session", &self.scene.session), ("user", &owner.id)];
+        let (danmaku, session) = (self.danmaku.as_str(), self.scene.session.as_str());
+        let user = owner.id.as_str();
+        let good = [("id", id.as_str()), ("danmaku", danmaku), ("session", session), ("user", user), ("n", "0")];
         let mut path = template.to_owned();
         if let Some((parameter, bad)) = bad {
             path = path.replace(&format!("{{{parameter}}}"), bad);
@@ -83,7 +91,7 @@ impl World {
     /// All that anybody could see to have changed.
     async fn state(&self) -> Vec<Value> {
         let mut state = Vec::new();
-        for path in ["", "/danmaku", "/admins", "/sessions"] {
+        for path in ["", "/danmaku", "/admins", "/sessions", "/lotteries"] {
             state.push(self.server.get(&self.scene.path(path)).await.expect(200));
         }
         state.push(self.server.get("/api/v1/rooms").await.expect(200));
@@ -269,6 +277,9 @@ async fn ids_and_queries_that_are_none_are_refused() {
 fn good_body(path: &str) -> Value {
     match path.rsplit('/').next().unwrap() {
         "danmaku" => json!({"text": "a danmaku"}),
+        "lotteries" => json!({"title": "Another", "prizes": [{"name": "a pen", "count": 1}], "duration_s": 60}),
+        "cancel" => json!({"reason": "the prize broke"}),
+        "redraw" => json!({"n": 0}),
         "rules" => json!({"slow_mode_s": 5}),
         "{user}" => json!({"span": "forever"}),
         "{id}" => json!({"title": "another title"}),

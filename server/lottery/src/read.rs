@@ -154,10 +154,10 @@ impl Core {
     /// A page of those who hold a prize.
     pub(crate) async fn winners(&self, asked: &ListWinners) -> Outcome<Winners> {
         let limit = cursor::limit(asked.limit, MAX_WINNERS_PAGE)?;
-        let row = self.drawn(asked.lottery).await?;
         let list = List::new(format!("winners lottery={}", asked.lottery));
         // Positions descend, and winners are in order: the place counts down.
         let from = list.read(asked.cursor.as_deref())?;
+        let row = self.drawn(asked.lottery).await?;
         let winners = prizes::winners(&row, &self.results(&row).await?)?;
         let rest: Vec<(i64, LotteryWinner)> =
             (0..).map(|place: i64| -place).zip(winners).filter(|(rank, _)| *rank < from.rank).collect();
