@@ -20,8 +20,6 @@ export interface Requirement {
 export function useJoining(live: LiveRoom, lottery: () => Lottery) {
   const busy = ref(false)
   const refused = ref('')
-  /** The server said that the lottery is not for this account. */
-  const barred = ref('')
   let key = freshKey()
 
   const muted = computed(() => live.mutedUntil.value !== null && live.mutedUntil.value > clock.value)
@@ -30,7 +28,10 @@ export function useJoining(live: LiveRoom, lottery: () => Lottery) {
     const isStaff = live.role.value === 'owner' || live.admins.value.some(({ id }) => id === account.value?.id)
     if (isStaff && !lottery().test) return t.value.staffOut
     if (muted.value) return t.value.mutedOut
-    return barred.value
+    const { barred, posted_in } = lottery()
+    // Who has said something meanwhile may try again.
+    if (barred === 'posted' && posted_in !== null && !live.postedIn.has(posted_in)) return t.value.notPosted
+    return barred === 'other' ? words.value.problems['not-eligible']! : ''
   })
   const state = computed<JoinState>(() => {
     const { phase, receipt, draw_at_ms, keyword } = lottery()
@@ -42,12 +43,12 @@ export function useJoining(live: LiveRoom, lottery: () => Lottery) {
     return keyword === null ? 'join' : 'keyword'
   })
   const requirements = computed<Requirement[]>(() => {
-    const { keyword, posted_in, receipt } = lottery()
-    const known = (met: boolean) => (receipt ? true : barred.value ? false : met || null)
+    const { keyword, posted_in, receipt, barred } = lottery()
+    const posted = posted_in !== null && (receipt !== null || live.postedIn.has(posted_in) || (barred === 'posted' ? false : null))
     return [
-      ...(posted_in === null ? [] : [{ text: t.value.posted, met: known(live.postedIn.has(posted_in)) }]),
+      ...(posted_in === null ? [] : [{ text: t.value.posted, met: posted }]),
       ...(keyword === null ? [] : [{ text: `${t.value.keyword}: ${keyword}`, met: receipt ? true : null }]),
-      ...(obstacle.value ? [{ text: obstacle.value, met: false }] : []),
+      ...(obstacle.value && obstacle.value !== t.value.notPosted ? [{ text: obstacle.value, met: false }] : []),
     ]
   })
 
@@ -81,7 +82,7 @@ export function useJoining(live: LiveRoom, lottery: () => Lottery) {
     refused.value = reason(problem)
     if (!(problem instanceof Problem)) return
     if (problem.code === 'not-eligible') {
-      barred.value = barredText(problem.detail)
+      live.lotteries.bar(lottery().id, lottery().posted_in === null ? 'other' : 'posted')
       refused.value = ''
     }
     if (problem.code === 'muted') live.mutedUntil.value = problem.until ? Date.parse(problem.until) : Infinity
@@ -90,9 +91,4 @@ export function useJoining(live: LiveRoom, lottery: () => Lottery) {
   }
 
   return { state, requirements, obstacle, refused, busy, join }
-}
-
-/** The detail is written for developers, in English; a reader of another language gets the gist. */
-function barredText(detail: string): string {
-  return /posted|said/.test(detail) ? t.value.posted : words.value.problems['not-eligible']!
 }

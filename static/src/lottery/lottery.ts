@@ -10,17 +10,19 @@ export interface Lottery extends LotteryState {
   receipt: Receipt | null
   /** What became of the visitor's entry, once that is known. */
   mine: MyEntry | null
+  /** The server said that the lottery is not for this account, because it has not posted or for another reason. */
+  barred: 'posted' | 'other' | null
 }
 
 export function ofState(state: LotteryState): Lottery {
-  return { ...state, winners: [], winners_total: 0, replaced: [], receipt: null, mine: null }
+  return { ...state, winners: [], winners_total: 0, replaced: [], receipt: null, mine: null, barred: null }
 }
 
 /** What REST knows and the stream does not say; its version counts as the oldest. */
 export function ofRest({ claim_s, opens_at, draw_at, drawn_at, room_id: _, ...rest }: RoomLottery): Lottery {
   return {
     ...rest, version: 0, claim_ms: claim_s * 1000, opens_at_ms: Date.parse(opens_at), draw_at_ms: Date.parse(draw_at),
-    decided_at_ms: drawn_at ? Date.parse(drawn_at) : (rest.cancelled?.at_ms ?? null), receipt: null, mine: null,
+    decided_at_ms: drawn_at ? Date.parse(drawn_at) : (rest.cancelled?.at_ms ?? null), receipt: null, mine: null, barred: null,
   }
 }
 

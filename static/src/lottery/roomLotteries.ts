@@ -41,7 +41,7 @@ export class RoomLotteries {
   /** Somebody signed in or out. */
   visitor(user: string | undefined): void {
     this.user = user
-    for (const { id } of this.all.value) this.change(id, { receipt: receiptOf(id, user), mine: null })
+    for (const { id } of this.all.value) this.change(id, { receipt: receiptOf(id, user), mine: null, barred: null })
     this.readMineSoon()
   }
 
@@ -70,8 +70,13 @@ export class RoomLotteries {
   entered(receipt: Receipt): boolean {
     const lottery = this.find(receipt.lottery_id)
     const isKept = keep(receipt.lottery_id, lottery?.title ?? '', 'receipts', receipt)
-    this.change(receipt.lottery_id, { receipt })
+    this.change(receipt.lottery_id, { receipt, barred: null })
     return isKept
+  }
+
+  /** The lottery is not for this visitor, as far as is known now. */
+  bar(id: string, barred: Lottery['barred']): void {
+    this.change(id, { barred })
   }
 
   async enter(id: string): Promise<boolean> {
@@ -94,8 +99,8 @@ export class RoomLotteries {
     const lottery = ofRest(rest)
     const known = this.find(rest.id)
     if (known) {
-      const { receipt, mine, version } = known
-      this.change(rest.id, { ...lottery, version, receipt, mine })
+      const { receipt, mine, version, barred } = known
+      this.change(rest.id, { ...lottery, version, receipt, mine, barred })
     }
     return this.find(rest.id) ?? { ...lottery, receipt: receiptOf(rest.id, this.user) }
   }

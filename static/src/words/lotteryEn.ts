@@ -26,6 +26,7 @@ export const lotteryEn = {
   met: 'met',
   unmet: 'not met',
   unknown: 'not known yet',
+  notPosted: 'You have not said anything in this broadcast yet',
   staffOut: 'The streamer and admins cannot enter',
   mutedOut: 'You are muted here and cannot enter',
   join: 'Enter',

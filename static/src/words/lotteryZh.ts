@@ -24,6 +24,7 @@ export const lotteryZh: typeof lotteryEn = {
   met: '已满足',
   unmet: '未满足',
   unknown: '尚不确定',
+  notPosted: '你在本场直播还没有发过弹幕',
   staffOut: '主播和房管不能参与',
   mutedOut: '你已被禁言，不能参与',
   join: '参与抽奖',

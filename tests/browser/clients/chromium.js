@@ -16,7 +16,7 @@ export function chromium(browser) {
   }
 }
 
-export const EVENTS = ['welcome', 'hello', 'danmaku', 'room', 'viewers', 'moderation', 'suppressed', 'gap', 'bye']
+export const EVENTS = ['welcome', 'hello', 'danmaku', 'room', 'viewers', 'moderation', 'lottery', 'suppressed', 'gap', 'bye']
 
 /** An EventSource takes no headers of ours; the address says where to go on, until the source knows better itself. */
 export function withPosition(path, lastEventId) {
