@@ -97,6 +97,8 @@ export interface Inclusion {
 
 const number = integer(0, Number.MAX_SAFE_INTEGER)
 const MOST_WEIGHT = 2 ** 32 - 1
+/** Each chance is an HMAC: a rule gives no entry more. */
+const MOST_BY_RULE = 65_535
 const hash = hexOf(32)
 const signature = hexOf(64)
 
@@ -104,7 +106,7 @@ const condition: Reader<Condition> = (value, name) => {
   if (typeof value === 'object' && value !== null && 'posted' in value) return record({ posted: id })(value, name)
   return record({ keyword: text })(value, name)
 }
-const weightRule = record<{ rule: string; max: number }>({ rule: text, max: integer(1, MOST_WEIGHT) })
+const weightRule = record<{ rule: string; max: number }>({ rule: text, max: integer(1, MOST_BY_RULE) })
 const weight: Reader<Weight> = (value, name) => (value === 'one' ? value : weightRule(value, name))
 
 const specReader = record<Spec>({

@@ -4,7 +4,7 @@
  * are checked as far as their places in the tree were fetched.
  */
 import { areEqual, ofHex, toHex } from './bytes'
-import { closedReader, inclusionReader, receiptReader, type Inclusion, type Receipt } from './documents'
+import { closedReader, inclusionReader, mostWeight, receiptReader, type Inclusion, type Receipt } from './documents'
 import { agrees } from './finding'
 import { readDocument } from './json'
 import { Keys, compare, drawKeyOf, rankedIn } from './ranking'
@@ -40,6 +40,7 @@ export function verifyLight(given: GivenLight): Verdict {
     if (receipt && inclusion) {
       run.check('receipt', () => {
         checkReceipt(receipt, spec, () => leafOf(receipt))
+        agrees(receipt.weight >= 1 && receipt.weight <= mostWeight(spec), 'entry-weight', receipt.n)
         agrees(isUnder(inclusion, read) && inclusion.n === receipt.n && areEqual(ofHex(inclusion.leaf), leafOf(receipt)), 'receipt-missing', receipt.n)
       })
     }

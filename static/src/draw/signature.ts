@@ -9,9 +9,9 @@ const { Point } = ed25519
 const HALF_BYTES = 32
 
 /**
- * Ed25519 (RFC 8032), by the equation without the cofactor and for no key of small order, as
- * most libraries check it: whoever holds the key must not be able to make a signature that
- * one verifier takes and another does not.
+ * Ed25519 (RFC 8032), by the equation without the cofactor and with neither a key nor an `R`
+ * of small order, as the strictest libraries check it: whoever holds the key must not be able
+ * to make a signature that one verifier takes and another does not.
  */
 export function holds(key: string, message: Uint8Array, signature: string): boolean {
   const signed = ofHex(signature)
@@ -19,11 +19,11 @@ export function holds(key: string, message: Uint8Array, signature: string): bool
   const s = littleEndian(signed.subarray(HALF_BYTES))
   try {
     const signer = Point.fromBytes(ofHex(key))
-    if (signer.isSmallOrder() || s >= Point.Fn.ORDER) return false
+    if (signer.isSmallOrder() || Point.fromBytes(r).isSmallOrder() || s >= Point.Fn.ORDER) return false
     const challenge = littleEndian(sha512(join(r, ofHex(key), message))) % Point.Fn.ORDER
     return areEqual(Point.BASE.multiplyUnsafe(s).subtract(signer.multiplyUnsafe(challenge)).toBytes(), r)
   } catch {
-    // The key is no point of the curve.
+    // The key, or R, is no point of the curve.
     return false
   }
 }

@@ -158,7 +158,7 @@ class Entries {
   }
 }
 
-/** Of a line's bytes; one has some eighty. */
+/** Of a line's bytes with its newline; one has some eighty. */
 const MOST_LINE = 1024
 const NEWLINE = 0x0a
 
