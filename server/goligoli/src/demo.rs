@@ -21,9 +21,11 @@ use crate::{App, Config};
 mod cast;
 mod cover;
 mod playlist;
+mod raffle;
 
 use cast::{Actor, Agency, Cast};
 use playlist::Playlist;
+use raffle::Raffle;
 
 const STREAMER: &str = "night-train";
 /// Between two broadcasts, in the file's time.
@@ -160,7 +162,7 @@ impl Play {
     async fn over_and_over(&self) {
         let mut played = 0;
         while self.options.broadcasts.is_none_or(|most| played < most) {
-            match self.broadcast().await {
+            match self.broadcast(played).await {
                 Ok(()) => {
                     played += 1;
                     tokio::time::sleep(INTERMISSION.div_f64(self.options.speed)).await;
@@ -174,12 +176,22 @@ impl Play {
         }
     }
 
-    async fn broadcast(&self) -> Result<(), Refusal> {
+    async fn broadcast(&self, number: u64) -> Result<(), Refusal> {
         self.close().await?;
         let request = OpenSession { caller: self.streamer.caller().await?, room: self.room, key: None };
         let session = answer(self.clients.live.open(within(CALL_DEADLINE), request).await)?.id;
         let script = playlist::Script { room: self.room, session, speed: self.options.speed };
-        let performance = script.play(&self.playlist, &self.cast, &self.clients.message).await;
+        let raffle = Raffle {
+            clients: &self.clients,
+            room: self.room,
+            streamer: &self.streamer,
+            cast: &self.cast,
+            length: self.playlist.length().div_f64(self.options.speed),
+            speed: self.options.speed,
+            by_keyword: !number.is_multiple_of(2),
+        };
+        let play = script.play(&self.playlist, &self.cast, &self.clients.message);
+        let (performance, ()) = tokio::join!(play, raffle.hold());
         tracing::info!(session.id = %session, %performance, "a demo broadcast is over");
         self.close().await
     }

@@ -6,7 +6,9 @@ use std::time::Duration;
 use common::Clock;
 use common::rpc::{answer, within};
 use goligoli::{App, Config, config, demo};
+use idl::event::LotteryPhase;
 use idl::live::{ListRooms, Room};
+use idl::lottery::{ListLotteries, RoomLottery};
 use idl::user::{LogIn, Register, Secret};
 
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -79,4 +81,32 @@ async fn a_real_account_is_not_taken_over() {
     let log_in = LogIn { name, password, device_name: String::new(), client: None };
     answer(app.clients.user.log_in(within(PATIENCE), log_in).await).expect("the password is what it was");
     app.stop().await;
+}
+
+#[tokio::test]
+async fn each_broadcast_has_a_lottery_that_its_viewers_join_and_claim() {
+    let folder = tempfile::tempdir().unwrap();
+    let options = demo::Options { speed: 20.0, broadcasts: Some(2), ..options() };
+    let app = demo::start(config_in(folder.path()), options).await.unwrap();
+    let room = until_live(&app).await;
+    let both = async {
+        loop {
+            let list = ListLotteries { room: room.id, cursor: None, limit: 10 };
+            let lotteries = answer(app.clients.lottery.lotteries(within(PATIENCE), list).await).unwrap().items;
+            let claimed = |lottery: &RoomLottery| {
+                lottery.phase == LotteryPhase::Drawn && lottery.winners.iter().all(|winner| winner.claimed)
+            };
+            if lotteries.len() == 2 && lotteries.iter().all(claimed) {
+                return lotteries;
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    };
+    let lotteries = tokio::time::timeout(3 * PATIENCE, both).await.expect("both are drawn and claimed");
+    app.stop().await;
+    for lottery in &lotteries {
+        assert!(lottery.entrants >= 20 && lottery.winners_total == 4, "{lottery:?}");
+    }
+    let keywords: Vec<bool> = lotteries.iter().rev().map(|lottery| lottery.keyword.is_some()).collect();
+    assert_eq!(keywords, [false, true], "by click, then by keyword");
 }

@@ -125,6 +125,16 @@ impl Cast {
         Ok(Self(agency.engage((0..senders.clamp(1, MOST_VIEWERS)).map(passenger).collect()).await?))
     }
 
+    /// How many there are.
+    pub(crate) const fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Who has this account.
+    pub(crate) fn who_is(&self, user: UserId) -> Option<&Actor> {
+        self.0.iter().find(|actor| actor.user_id == user)
+    }
+
     /// Who speaks for the n-th sender.
     pub(crate) fn actor(&self, sender: usize) -> &Actor {
         &self.0[sender % self.0.len()]

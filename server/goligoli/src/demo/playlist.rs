@@ -68,6 +68,11 @@ impl Playlist {
         &self.lines
     }
 
+    /// When the last line is said.
+    pub(crate) fn length(&self) -> Duration {
+        self.lines.last().map_or(Duration::ZERO, |(line, _)| Duration::from_millis(line.at_ms))
+    }
+
     /// How many different senders there are.
     pub(crate) const fn senders(&self) -> usize {
         self.senders
