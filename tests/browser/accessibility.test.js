@@ -64,10 +64,13 @@ for (const locale of ['en-US', 'zh-CN']) {
       await byId(page, 'manage-button').click()
       await byId(page, 'rotate-key').click()
       await byId(page, 'stream-key').waitFor()
+      await byId(page, 'lottery-form').waitFor()
+      await byId(page, 'lottery-add-prize').click()
       await named(page, 'the streamer\'s panel')
       await page.keyboard.press('Escape')
       await page.goto('/account')
       await byId(page, 'logout-button').waitFor()
+      await byId(page, 'kept').waitFor()
       await named(page, 'the account page')
       await page.goto('/mine')
       await byId(page, 'room-card').waitFor()
@@ -111,6 +114,39 @@ for (const locale of ['en-US', 'zh-CN']) {
       await page.keyboard.press('Escape')
       await dialog.waitFor({ state: 'detached' }).catch(() => dialog.waitFor({ state: 'hidden' }))
       assert.ok(await manage.evaluate((element) => element === document.activeElement), 'the focus is back where it was')
+    })
+
+    await t.test('a lottery is announced, has names, and is entered and verified by keyboard', async () => {
+      const mei = await Person.register(server, 'Mei')
+      const [made] = await Promise.all([
+        streamer.ask('POST', `/rooms/${room.id}/lotteries`, { title: 'A draw', prizes: [{ name: 'tea', count: 1 }], duration_s: 8 }),
+        (async () => {
+          await page.goto('/account')
+          await byId(page, 'logout-button').click()
+          await page.waitForURL((url) => url.pathname === '/')
+          await logIn(page, mei.name)
+          await enter(page, room)
+        })(),
+      ])
+      await byId(page, 'lottery-voice').getByText('A draw').waitFor({ state: 'attached' })
+      await tabTo(page, byId(page, 'lottery-join-button'), 'the way in')
+      await page.keyboard.press('Enter')
+      await page.locator('[data-testid=lottery-join][data-state=joined]').waitFor()
+      await byId(page, 'winner-dialog').waitFor({ timeout: 30_000 })
+      await named(page, 'the winner\'s dialog')
+      await page.keyboard.press('Escape')
+      await byId(page, 'lottery-open').focus()
+      await page.keyboard.press('Enter')
+      await byId(page, 'lottery-dialog').waitFor()
+      await named(page, 'a lottery')
+      await tabTo(page, byId(page, 'lottery-verify'), 'the verification')
+      await page.keyboard.press('Enter')
+      await byId(page, 'verify-outcome').waitFor()
+      await named(page, 'the verification')
+      await page.keyboard.press('Escape')
+      await byId(page, 'verify-drawer').waitFor({ state: 'detached' })
+      await page.keyboard.press('Escape')
+      assert.equal((await streamer.ask('GET', `/lotteries/${made.id}`)).winners[0].name, 'Mei')
     })
 
     await t.test('what is said is in the document as a log, and flying lines are hidden from screen readers', async () => {

@@ -1,11 +1,14 @@
 /** A streamer and viewers, each in a browser of their own: from the countdown to the verified result. */
 import assert from 'node:assert/strict'
-import { mkdir, readFile } from 'node:fs/promises'
+import { spawnSync } from 'node:child_process'
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { test } from 'node:test'
 import { Person } from './support/api.js'
 import { Browser, byId, chatLine, enter, fits, logIn, online, say } from './support/browser.js'
-import { Server } from './support/server.js'
+import { BINARY, Server } from './support/server.js'
 import { until } from './support/until.js'
 
 const SHOTS = fileURLToPath(new URL('shots/', import.meta.url))
@@ -127,11 +130,25 @@ for (const [locale, options, words] of [
       assert.equal(proof.name, `lottery-${id}-proof.json`)
       assert.equal(JSON.parse(proof.text).protocol, 'goligoli-draw/1')
       assert.equal((await saved(viewer, 'download-entries')).text.split('\n').length, 3)
-      for (const kind of ['opened', 'closed', 'receipt']) assert.match((await saved(viewer, `download-${kind}`)).text, /"signature":"[0-9a-f]{128}"/)
+      const command = await byId(viewer, 'verify-command').textContent()
       assert.equal(
-        await byId(viewer, 'verify-command').textContent(),
+        command,
         `goligoli verify-draw lottery-${id}-proof.json lottery-${id}-entries.ndjson --opened lottery-${id}-opened.json --closed lottery-${id}-closed.json --receipt lottery-${id}-receipt.json`,
       )
+    })
+
+    await t.test('the command that the page shows comes to the same, with the files that it hands out', async (t) => {
+      const folder = await mkdtemp(join(tmpdir(), 'goligoli-draw-'))
+      t.after(() => rm(folder, { recursive: true, force: true }))
+      for (const kind of ['proof', 'entries', 'opened', 'closed', 'receipt']) {
+        const { name, text } = await saved(viewer, `download-${kind}`)
+        await writeFile(join(folder, name), text)
+      }
+      const [, ...args] = (await byId(viewer, 'verify-command').textContent()).split(' ')
+      const { status, stdout, stderr } = spawnSync(BINARY, args, { cwd: folder, encoding: 'utf8' })
+      assert.equal(status, 0, stdout + stderr)
+      await writeFile(join(folder, `lottery-${id}-closed.json`), (await readFile(join(folder, `lottery-${id}-closed.json`), 'utf8')).replace(/"count":\d+/, '"count":7'))
+      assert.equal(spawnSync(BINARY, args, { cwd: folder }).status, 1)
     })
 
     await t.test('who comes later gets the result, and can only say that it is consistent', async (t) => {

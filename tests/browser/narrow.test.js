@@ -7,6 +7,13 @@ import { Server } from './support/server.js'
 
 const LONG = 'Wettermaschinenmechanikergewerkschaftsversammlungssaal59'
 
+/** Nothing is wider than what it is in. */
+async function inside(page, what, where = 'dialog[open]') {
+  const wide = await page.locator(where).first().evaluate((outer) =>
+    outer.scrollWidth <= outer.clientWidth ? [] : [...outer.querySelectorAll('*')].filter((element) => element.getBoundingClientRect().right > outer.getBoundingClientRect().right).map((element) => element.outerHTML.slice(0, 120)))
+  assert.deepEqual(wide, [], `${what} has nothing that is too wide`)
+}
+
 for (const [locale, width] of [['en-US', 375], ['zh-CN', 375], ['en-US', 320], ['zh-CN', 820]]) {
   test(`nothing is wider than the window: ${locale}, ${width} px`, async (t) => {
     const server = await Server.start(t)
@@ -43,13 +50,22 @@ for (const [locale, width] of [['en-US', 375], ['zh-CN', 375], ['en-US', 320], [
     await byId(page, 'chat-line').getByRole('button').first().click()
     await byId(page, 'person-card').waitFor()
     await fits(page)
+    const prizes = Array.from({ length: 10 }, () => ({ name: LONG, count: 100 }))
+    await streamer.ask('POST', `/rooms/${room.id}/lotteries`, { title: LONG, prizes, keyword: 'W'.repeat(20), posted: true, claim_s: 2_592_000, duration_s: 604_800 })
+    await byId(page, 'lottery-open').click()
+    await byId(page, 'lottery-dialog').waitFor()
+    await fits(page)
+    await inside(page, 'the lottery')
+    await page.keyboard.press('Escape')
+    await inside(page, 'the lottery\'s card', '[data-testid=lottery-card]')
     await byId(page, 'manage-button').click()
     await byId(page, 'rotate-key').click()
     await byId(page, 'stream-key').waitFor()
     await fits(page)
-    const wide = await page.locator('dialog[open]').evaluate((dialog) =>
-      dialog.scrollWidth <= dialog.clientWidth ? [] : [...dialog.querySelectorAll('*')].filter((element) => element.getBoundingClientRect().right > innerWidth).map((element) => element.outerHTML.slice(0, 120)))
-    assert.deepEqual(wide, [], 'the streamer\'s panel has nothing that is too wide')
+    await byId(page, 'desk-lottery').waitFor()
+    await byId(page, 'lottery-title').fill(LONG)
+    await byId(page, 'lottery-prize').fill(LONG)
+    await inside(page, 'the streamer\'s panel')
     await page.keyboard.press('Escape')
     for (const path of ['/account', '/mine', '/rooms/987654321', '/nowhere']) {
       await page.goto(path)

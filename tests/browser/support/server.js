@@ -7,7 +7,8 @@ import { fileURLToPath } from 'node:url'
 import { atEnd } from './at-end.js'
 import { until } from './until.js'
 
-const BINARY = process.env.GOLIGOLI ?? fileURLToPath(new URL('../../../target/debug/goligoli', import.meta.url))
+/** What is tested. */
+export const BINARY = process.env.GOLIGOLI ?? fileURLToPath(new URL('../../../target/debug/goligoli', import.meta.url))
 
 /** Tests come from one address and hurry; limits have tests of their own. Restarts hurry, too. */
 const SETTINGS = {
