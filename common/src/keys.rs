@@ -5,6 +5,7 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 
 /// A symmetric key. Debug does not show it.
 #[derive(Clone, PartialEq, Eq)]
@@ -34,10 +35,45 @@ impl SecretKey {
         Ok(Self(key))
     }
 
+    /// The configured key, or the one of that name in the data folder.
+    ///
+    /// # Errors
+    /// Those of [`SecretKey::load_or_create`].
+    pub fn configured_or(configured: &ConfiguredKey, data_dir: &Path, name: &str) -> anyhow::Result<Self> {
+        match &configured.0 {
+            Some(key) => Ok(key.clone()),
+            None => Self::load_or_create(data_dir, name),
+        }
+    }
+
     /// The key's bytes.
     #[must_use]
     pub const fn bytes(&self) -> &[u8; 32] {
         &self.0
+    }
+}
+
+/// A key as a setting: 64 hexadecimal digits, or empty for the one in the data folder. Several
+/// instances that must have the same one get it this way. It is never printed.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ConfiguredKey(Option<SecretKey>);
+
+impl Serialize for ConfiguredKey {
+    fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+        s.serialize_str(if self.0.is_some() { "***" } else { "" })
+    }
+}
+
+impl<'de> Deserialize<'de> for ConfiguredKey {
+    fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(d)?;
+        if text.is_empty() {
+            return Ok(Self(None));
+        }
+        let mut key = [0; 32];
+        // What was given is not in the message: it may be most of a key.
+        hex::decode_to_slice(&text, &mut key).map_err(|_| D::Error::custom("a key is 64 hexadecimal digits"))?;
+        Ok(Self(Some(SecretKey(key))))
     }
 }
 
@@ -61,6 +97,21 @@ pub(crate) fn write_private(file: &Path, bytes: &[u8]) -> std::io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_configured_key_is_read_and_never_printed() {
+        let dir = tempfile::tempdir().unwrap();
+        let read = |text: &str| serde_json::from_str::<ConfiguredKey>(&format!("{text:?}"));
+        let key = |configured: &ConfiguredKey| SecretKey::configured_or(configured, dir.path(), "c.key").unwrap();
+        let (given, empty) = (read(&"0a".repeat(32)).unwrap(), read("").unwrap());
+        assert_eq!(key(&given).bytes(), &[10; 32]);
+        assert_eq!(key(&empty), key(&empty));
+        assert_eq!(serde_json::to_string(&given).unwrap(), "\"***\"");
+        assert!(!format!("{given:?}").contains("10"));
+        for bad in ["0a", "***", &"0a".repeat(33), &"zz".repeat(32)] {
+            assert!(!read(bad).unwrap_err().to_string().contains(bad), "{bad}");
+        }
+    }
 
     #[test]
     fn a_key_is_kept_private_and_its_own() {

@@ -5,12 +5,13 @@
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::sync::Arc;
 
-use common::keys::SecretKey;
+use anyhow::Context as _;
+use common::keys::{ConfiguredKey, SecretKey};
 use common::outbox::Outbox;
 use common::{Db, Ids, Outcome, Platform, rpc as calls};
 use idl::LotteryId;
 use idl::live::LiveClient;
-use idl::lottery::{Lottery as _, LotteryClient};
+use idl::lottery::{Lottery as _, LotteryClient, RoomLottery};
 use idl::message::MessageClient;
 use idl::push::PushClient;
 use moka::sync::Cache;
@@ -53,6 +54,10 @@ pub struct Settings {
     pub open_per_room: NonZeroU32,
     /// Lotteries that are drawn at the same time; each may take 50 MB for a million entries.
     pub draws_at_once: NonZeroUsize,
+    /// What encrypts seeds that are not revealed yet.
+    pub seed_key: ConfiguredKey,
+    /// The secret half of the key that signs announcements and receipts.
+    pub receipt_key: ConfiguredKey,
 }
 
 /// The lottery service of this process.
@@ -77,6 +82,8 @@ struct Core {
     key: ReceiptKey,
     desk: desk::Desk,
     known: Cache<LotteryId, Arc<Facts>>,
+    /// Drawn lotteries as everybody sees them, by version.
+    decided: Cache<(LotteryId, u64), RoomLottery>,
 }
 
 impl Lottery {
@@ -97,8 +104,10 @@ impl Lottery {
         anyhow::ensure!(settings.open_per_room.get() <= 10, "lottery.open_per_room is over 10");
         let db = Db::open(&platform.db_url, &platform.data_dir, "lottery", &sqlx::migrate!()).await?;
         let ids = Ids::new(db.clone());
-        let secret = |name| SecretKey::load_or_create(&platform.data_dir, name);
-        let key = ReceiptKey::from_secret(secret("lottery-receipt.key")?.bytes())?;
+        let secret = |setting, name| SecretKey::configured_or(setting, &platform.data_dir, name);
+        let key = ReceiptKey::from_secret(secret(&settings.receipt_key, "lottery-receipt.key")?.bytes())?;
+        let seal = Seal::new(&secret(&settings.seed_key, "lottery-seed.key")?)?;
+        keys_fit(&db, &key, &seal).await?;
         store::results::use_key(&db, &key.public(), platform.clock.now()).await?;
         // Whoever held one was a process before this one: the data folder is locked.
         store::void_leases(&db).await?;
@@ -115,10 +124,11 @@ impl Lottery {
             message,
             push,
             time,
-            seal: Seal::new(&secret("lottery-seed.key")?)?,
+            seal,
             key,
             desk,
             known: Cache::new(KNOWN),
+            decided: Cache::new(KNOWN),
         });
         core.begin_rounds();
         core.begin_draws()?;
@@ -130,6 +140,24 @@ impl Lottery {
     pub fn serve_in_process(&self) -> LotteryClient {
         let service = rpc::Service::new(Arc::clone(&self.core));
         calls::in_process(&self.core.platform.lifecycle, |far| far.execute(service.serve())).into()
+    }
+}
+
+/// Refuses keys with which a lottery that is not decided could not be drawn.
+async fn keys_fit(db: &Db, key: &ReceiptKey, seal: &Seal) -> anyhow::Result<()> {
+    let mut after = LotteryId(0);
+    loop {
+        let rows = store::undecided(db, after, 500).await?;
+        let Some(last) = rows.last() else { return Ok(()) };
+        after = last.facts.id;
+        for row in rows {
+            let id = row.facts.id;
+            anyhow::ensure!(
+                row.facts.spec.spec().receipt_key == key.public(),
+                "lottery {id} is not decided and was opened with another receipt key (lottery.receipt_key); put it back"
+            );
+            seal.open(id, &row.sealed_seed).context("lottery.seed_key does not fit")?;
+        }
     }
 }
 

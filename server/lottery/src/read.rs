@@ -53,6 +53,22 @@ impl Core {
 
     /// The lottery as everybody sees it.
     pub(crate) async fn view(&self, row: &Row) -> Outcome<RoomLottery> {
+        if row.phase != LotteryPhase::Drawn {
+            return self.view_anew(row).await;
+        }
+        let key = (row.facts.id, row.version);
+        if let Some(view) = self.decided.get(&key) {
+            return Ok(view);
+        }
+        let view = self.view_anew(row).await?;
+        // A prize may have changed since the row was read: then what was read is of no version.
+        if self.find(row.facts.id).await?.version == row.version {
+            self.decided.insert(key, view.clone());
+        }
+        Ok(view)
+    }
+
+    async fn view_anew(&self, row: &Row) -> Outcome<RoomLottery> {
         let results = self.results(row).await?;
         let mut winners = match row.phase {
             LotteryPhase::Drawn => prizes::winners(row, &results)?,
