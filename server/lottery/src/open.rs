@@ -24,14 +24,14 @@ impl Core {
         let plan = rules::plan(&request.body)?;
         let body = serde_json::to_string(&request.body).map_err(anyhow::Error::from)?;
         let key = request.key.map(|key| Key::new(key, who.user, "open_lottery", &[&room.to_string(), &body]));
+        if let Some(earlier) = self.opened_before(key.as_ref()).await? {
+            return Ok(earlier);
+        }
         self.platform.space.check()?;
         let standing = self.standing(room, who).await?;
         require_host(who, &standing)?;
         let id = LotteryId(self.ids.next().await?);
         let spec = self.spec(&plan, id, room, &standing)?;
-        if let Some(earlier) = self.opened_before(key.as_ref()).await? {
-            return Ok(earlier);
-        }
         if let Some(keyword) = plan.keyword {
             self.set_keyword(request.caller, &spec, keyword).await?;
         }
@@ -51,8 +51,8 @@ impl Core {
         Ok(SpecText::new(spec).map_err(anyhow::Error::from)?)
     }
 
-    /// What a request with this key made before; so that its repetition is not refused because
-    /// its own keyword is taken.
+    /// What a request with this key made before. Its repetition gets that whatever has happened
+    /// since: the room may be closed, and its keyword is taken by itself.
     async fn opened_before(&self, key: Option<&Key>) -> Outcome<Option<Row>> {
         let Some(key) = key else { return Ok(None) };
         // Rolled back: nothing is claimed here.
