@@ -73,9 +73,12 @@ test('all of it goes into a file and comes back from it', () => {
   expect(imported(utf8(file))).toBe(0)
   expect(exported(allKept())).toBe(file)
   // Somebody else's file says otherwise: both stay.
-  const theirs = file.replace(draw.opened.commitment, other.opened.commitment)
+  const theirs = file.replace(draw.opened.commitment, other.opened.commitment).replace(draw.opened.signature, other.opened.signature)
   expect(imported(utf8(theirs))).toBe(1)
   expect(contradictions(keptOf('77')!)).toEqual(['opened'])
+  // What nobody signed is no proof of anything.
+  for (const { signature } of [draw.opened, draw.closed, draw.receipt(1)]) expect(imported(utf8(file.replace(signature, '00'.repeat(64))))).toBe(null)
+  expect(imported(utf8(file.replace(draw.closed.root, other.opened.commitment)))).toBe(null)
   for (const bad of ['', '{}', '[]', file.replace('goligoli-kept/1', 'x'), file.replace('"n": 1', '"n": 1.5'), file.replace('"lottery_id": "77"', '"lottery_id": "78"')]) {
     expect(imported(utf8(bad)), bad.slice(0, 40)).toBe(null)
   }
