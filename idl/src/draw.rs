@@ -112,7 +112,7 @@ pub enum One {
 pub struct WeightRule {
     /// Its name.
     pub rule: String,
-    /// The most chances that it gives; at least 1, below 2^32.
+    /// The most chances that it gives: 1 to 65,535.
     #[serde(deserialize_with = "strict::exact")]
     pub max: u64,
 }
@@ -187,8 +187,8 @@ pub struct Receipt {
     /// When it was accepted (ms since 1970).
     #[serde(deserialize_with = "strict::exact")]
     pub entered_at_ms: u64,
-    /// How many chances it has.
-    #[serde(deserialize_with = "strict::exact")]
+    /// How many chances it has; below 2^32.
+    #[serde(deserialize_with = "strict::weight")]
     pub weight: u64,
     /// Of all that, by the spec's key.
     pub signature: Signature,
@@ -206,8 +206,8 @@ pub struct Entry {
     /// When it was accepted (ms since 1970).
     #[serde(deserialize_with = "strict::exact")]
     pub entered_at_ms: u64,
-    /// How many chances it has.
-    #[serde(deserialize_with = "strict::exact")]
+    /// How many chances it has; below 2^32.
+    #[serde(deserialize_with = "strict::weight")]
     pub weight: u64,
 }
 

@@ -4,14 +4,16 @@
     agree.py GOLIGOLI [--all]
 
 GOLIGOLI is the program whose `verify-draw` is one of them; verify_draw.py beside this file is
-the other. Both have to give every test vector the exit code that it expects, and to report a
-proof, or its entries, in which a single byte was changed: with the same exit code. Changed
-are 500 bytes drawn with a fixed seed, or every byte with --all.
+the other. Both have to give every test vector the exit code that it expects, to read the
+longest proof and no longer one, and to report a proof, or its entries, in which a single byte
+was changed: with the same exit code. Changed are 500 bytes drawn with a fixed seed, or every
+byte with --all.
 """
 
 import contextlib
 import hashlib
 import io
+import itertools
 import json
 import random
 import subprocess
@@ -23,6 +25,7 @@ import verify_draw
 
 VECTORS = Path(__file__).resolve().parent / "vectors"
 CHANGED = 500
+LONGEST = 32 << 20  # bytes of a document
 # A proof with replacements, weights and receipts is small enough for --all.
 TAMPERED = "redraw-chain"
 
@@ -75,6 +78,16 @@ def on_vectors(goligoli, scratch):
         yield folder.name, disagreement(goligoli, arguments, [expected["exit"]])
 
 
+def on_long_documents(goligoli, scratch):
+    """White space behind a document is no part of what it says."""
+    proof, entries = ((VECTORS / "tiny" / name).read_bytes() for name in ("proof.json", "entries.ndjson"))
+    paths = [scratch / "proof.json", scratch / "entries.ndjson"]
+    paths[1].write_bytes(entries)
+    for length, exit_code in ((LONGEST, 3), (LONGEST + 1, 2)):
+        paths[0].write_bytes(proof.ljust(length))
+        yield f"a proof of {length} bytes", disagreement(goligoli, paths, [exit_code])
+
+
 def on_changed_bytes(goligoli, scratch, every):
     chosen = random.Random("goligoli-draw/1")
     whole = [(VECTORS / TAMPERED / name).read_bytes() for name in ("proof.json", "entries.ndjson")]
@@ -96,12 +109,13 @@ def main():
     with tempfile.TemporaryDirectory() as scratch:
         scratch = Path(scratch)
         tried, wrong = 0, 0
-        for cases in (on_vectors(goligoli, scratch), on_changed_bytes(goligoli, scratch, options == ["--all"])):
-            for name, problem in cases:
-                tried += 1
-                if problem:
-                    wrong += 1
-                    print(f"{name}: {problem}", file=sys.stderr)
+        changed = on_changed_bytes(goligoli, scratch, options == ["--all"])
+        cases = itertools.chain(on_vectors(goligoli, scratch), on_long_documents(goligoli, scratch), changed)
+        for name, problem in cases:
+            tried += 1
+            if problem:
+                wrong += 1
+                print(f"{name}: {problem}", file=sys.stderr)
     print(f"{tried} draws, on {wrong} of which the verifiers do not agree or are wrong")
     return 1 if wrong or not tried else 0
 

@@ -37,9 +37,10 @@ except ImportError:
 
 LARGEST = 2**53 - 1  # of ids and integers
 LARGEST_WEIGHT = 2**32 - 1  # it is a u32 in the leaf
+LARGEST_RULE = 65_535  # each chance is an HMAC; a rule gives no entry more
 REASONS = {"unclaimed": 1, "declined": 2}
 DOCUMENT_BYTES = 32 << 20  # a proof of some 250,000 winners; a longer document is refused
-LINE_BYTES = 4096  # a line of ENTRIES without white space has at most 106; a longer one is refused
+LINE_BYTES = 1024  # with its newline; a line of ENTRIES without white space has at most 106
 u32, u64 = struct.Struct(">I").pack, struct.Struct(">Q").pack
 
 
@@ -164,7 +165,7 @@ def condition(value, name):
 
 
 def largest_weight(value, name):
-    return 1 if value == "one" else record(rule=text, max=integer(1, LARGEST_WEIGHT))(value, name)["max"]
+    return 1 if value == "one" else record(rule=text, max=integer(1, LARGEST_RULE))(value, name)["max"]
 
 
 def canonical_spec(value, name):
@@ -212,13 +213,29 @@ def document(path, reader):
 # Signatures, the tree, the keys.
 
 
+P = 2**255 - 19
+
+
+def ordinate(point):
+    """Of an encoded point: all but the highest bit, which is the sign of the other one."""
+    return int.from_bytes(point, "little") % 2**255
+
+
+def is_small_order(point):
+    """Whether 8 times the point is the neutral element. Twice a point of order 8 is one of
+    order 4, which has y = 0: x^2 + y^2 = 0 on the curve -x^2 + y^2 = 1 + d x^2 y^2."""
+    y = ordinate(point) % P
+    return y in (0, 1, P - 1) or (121666 * (2 * y**2 - 1) - 121665 * y**4) % P == 0
+
+
 def check_signature(spec, signature, message, what):
-    """Ed25519 (RFC 8032). Nothing counts as signed by a key of order 1, 2, 4 or 8: under the
-    key of zeros, say, a signature of zeros holds for every fourth message."""
-    public_key, p = spec["receipt_key"], 2**255 - 19
-    y = int.from_bytes(public_key, "little") % 2**255 % p
-    small_order = y in (0, 1, p - 1) or (121666 * (2 * y**2 - 1) - 121665 * y**4) % p == 0
-    agrees(not small_order, "the receipt_key is one of those that bind nobody")
+    """Ed25519 (RFC 8032), strictly. Nothing counts as signed by a key of order 1, 2, 4 or 8:
+    under the key of zeros, say, a signature of zeros holds for every fourth message. Nor may
+    R be such a point. `cryptography` checks that S < L, and the equation without the cofactor."""
+    public_key = spec["receipt_key"]
+    agrees(not is_small_order(public_key), "the receipt_key is one of those that bind nobody")
+    agrees(ordinate(public_key) < P, "the receipt_key is not in its canonical form")
+    agrees(not is_small_order(signature[:32]), f"the signature of {what} is one that could hold for many messages")
     try:
         Ed25519PublicKey.from_public_bytes(public_key).verify(signature, message)
     except (InvalidSignature, ValueError):

@@ -61,6 +61,12 @@ pub(super) fn exact<'de, D: Deserializer<'de>>(d: D) -> Result<u64, D::Error> {
     if n < 1 << 53 { Ok(n) } else { Err(D::Error::custom("an integer is not below 2^53")) }
 }
 
+/// A weight, which is hashed as four bytes: below 2^32.
+pub(super) fn weight<'de, D: Deserializer<'de>>(d: D) -> Result<u64, D::Error> {
+    let n = u64::deserialize(d)?;
+    if n < 1 << 32 { Ok(n) } else { Err(D::Error::custom("a weight is not below 2^32")) }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -73,6 +79,17 @@ mod tests {
             assert_eq!(serde_json::from_str::<Entry>(&line(good)).unwrap().n.to_string(), good);
         }
         for bad in ["9007199254740992", "18446744073709551616", "-1", "-0", "1.0", "1e3", "01", "\"1\"", "null"] {
+            assert!(serde_json::from_str::<Entry>(&line(bad)).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_weight_is_below_two_to_the_32() {
+        let line = |weight: &str| format!("{{\"n\":0,\"user_id\":\"1\",\"entered_at_ms\":0,\"weight\":{weight}}}");
+        for good in ["0", "4294967295"] {
+            assert_eq!(serde_json::from_str::<Entry>(&line(good)).unwrap().weight.to_string(), good);
+        }
+        for bad in ["4294967296", "9007199254740991", "-1", "1.0", "\"1\"", "null"] {
             assert!(serde_json::from_str::<Entry>(&line(bad)).is_err(), "{bad}");
         }
     }

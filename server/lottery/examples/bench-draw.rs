@@ -18,6 +18,10 @@ use lottery::protocol::rank::{DrawKey, Ranked, Ranking};
 use lottery::protocol::spec::SpecText;
 use lottery::protocol::verify::{Documents, verify};
 
+/// What the program has.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 const OPENS_AT_MS: u64 = 1_760_000_000_000;
 const DRAW_AT_MS: u64 = OPENS_AT_MS + 600_000;
 

@@ -10,7 +10,7 @@ use idl::{Code, LotteryId, Refusal, Timestamp};
 
 use crate::draw::vanished;
 use crate::protocol::messages::ReplacementChain;
-use crate::protocol::prizes::{BadReplacement, Held, Holders};
+use crate::protocol::prizes::{BadReplacement, Held, Holders, places};
 use crate::protocol::rank::Ranked;
 use crate::row::Row;
 use crate::store::results::{self, Results};
@@ -123,6 +123,12 @@ impl Core {
             return Err(not_drawn(&row).into());
         }
         let results = results::of(&mut tx, id).await?;
+        let needed = places(&row.facts.spec.spec().prizes, results.replaced.len() + 1, row.entries);
+        if deed != Deed::Claim && results.places.len() < needed {
+            // Others were replaced since the places were counted: nobody may be passed over.
+            let detail = "other prizes of this lottery are being drawn again";
+            return Err(Refusal::new(Code::Unavailable, detail).retry_after_ms(1_000).into());
+        }
         let now = self.platform.clock.now();
         let outcome = judge(&row, &results, n, deed, now.0.cast_unsigned())?;
         match outcome {
@@ -173,9 +179,8 @@ fn judge(row: &Row, results: &Results, n: u64, deed: Deed, now_ms: u64) -> Outco
         };
     };
     let is_claimed = results.claimed.contains(&n);
-    // Records follow one another, also where the clock did not.
-    let last_ms = results.replaced.last().map_or(held.since_ms, |record| record.at_ms);
-    let at_ms = now_ms.max(last_ms).max(held.since_ms);
+    // Also where the clock was set back since.
+    let at_ms = now_ms.max(held.since_ms);
     let reason = match deed {
         Deed::Claim if is_claimed => return Ok(Verdict::Nothing),
         Deed::Claim if row.facts.spec.spec().claim_ms > 0 && now_ms >= claim_by_ms(row, held) => {
@@ -196,5 +201,7 @@ fn judge(row: &Row, results: &Results, n: u64, deed: Deed, now_ms: u64) -> Outco
         }
         Err(error @ BadReplacement::NothingToClaim) => Err(Refusal::new(Code::ClaimOpen, error.to_string()).into()),
         Err(error @ BadReplacement::NoHolder { .. }) => Err(Refusal::new(Code::NoPrize, error.to_string()).into()),
+        // `at_ms` is not before it.
+        Err(error @ BadReplacement::NotYet { .. }) => Err(anyhow::Error::from(error).into()),
     }
 }

@@ -1,9 +1,14 @@
 //! Ed25519 (RFC 8032): the key that signs everything about a lottery, and the documents that
 //! it signs.
+//!
+//! Whoever holds the key may not be able to make a signature that one verifier takes and
+//! another does not, nor one that holds for several messages. So a signature is checked by the
+//! strictest of the usual rules; see [`is_signed`].
 
 use std::fmt;
 
-use aws_lc_rs::signature::{ED25519, Ed25519KeyPair, KeyPair as _, UnparsedPublicKey};
+use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair as _};
+use ed25519_dalek::VerifyingKey;
 use idl::LotteryId;
 use idl::draw::{Cancelled, Closed, Entry, Hash, Opened, Receipt, ReplaceReason, Replaced, Signature};
 
@@ -92,10 +97,19 @@ impl ReceiptKey {
     }
 }
 
-/// Whether the public key signed these bytes. A public key that is none has signed nothing.
+/// Whether the public key signed these bytes.
+///
+/// A public key that is none has signed nothing, nor has one that is not in its canonical form
+/// (y not below p) or of small order: under those some signatures hold for many messages. The
+/// signature's `R` may not be of small order either, its `S` has to be below the group's order,
+/// and the equation holds without the cofactor: "strict" verification, see "Taming the many
+/// EdDSAs" (Chalkias, Garillot, Nikolaenko 2020).
 #[must_use]
 pub fn is_signed(public: &Hash, message: &[u8], signature: &Signature) -> bool {
-    UnparsedPublicKey::new(&ED25519, &public.0).verify(message, &signature.0).is_ok()
+    VerifyingKey::from_bytes(&public.0).is_ok_and(|key| {
+        let is_canonical = key.to_edwards().compress().0 == public.0;
+        is_canonical && key.verify_strict(message, &signature.0.into()).is_ok()
+    })
 }
 
 /// Whether the public key signed this receipt. No receipt has a weight that is not below 2^32.

@@ -19,6 +19,14 @@ pub enum BadReplacement {
         /// The entry.
         n: u64,
     },
+    /// It did not hold the prize yet.
+    #[error("entry {n} got its prize at {since_ms} (ms since 1970), after that")]
+    NotYet {
+        /// The entry.
+        n: u64,
+        /// When it got the prize.
+        since_ms: u64,
+    },
     /// Prizes of this lottery need not be claimed.
     #[error("nothing needs to be claimed in this lottery")]
     NothingToClaim,
@@ -79,13 +87,15 @@ impl<'a> Holders<'a> {
 
     /// Takes a winner out. Returns who has the prize now; `None` if nobody is left.
     ///
-    /// A declined prize has no deadline, whatever its time says: only the winner could
-    /// decline it.
+    /// A declined prize has no deadline.
     ///
     /// # Errors
-    /// It holds no prize, or has still time to claim it.
+    /// It holds no prize, or got it only after `at_ms`, or has still time to claim it.
     pub fn replace(&mut self, n: u64, reason: ReplaceReason, at_ms: u64) -> Result<Option<Ranked>, BadReplacement> {
         let held = self.held_by(n).ok_or(BadReplacement::NoHolder { n })?;
+        if at_ms < held.since_ms {
+            return Err(BadReplacement::NotYet { n, since_ms: held.since_ms });
+        }
         if reason == ReplaceReason::Unclaimed {
             let until_ms = held.since_ms.saturating_add(self.claim_ms);
             if self.claim_ms == 0 {
@@ -174,6 +184,19 @@ mod tests {
         holders.replace(101, ReplaceReason::Unclaimed, until).unwrap();
         let mut holders = Holders::first(&prizes, 0, &ranking, CLOSED);
         assert_eq!(holders.replace(100, ReplaceReason::Unclaimed, 9_999), Err(BadReplacement::NothingToClaim));
+    }
+
+    #[test]
+    fn a_prize_is_not_taken_before_it_was_got() {
+        let (ranking, prizes) = (ranking(3), prizes(&[1]));
+        let mut holders = Holders::first(&prizes, CLAIM, &ranking, CLOSED);
+        let not_yet = |n, since_ms| Err(BadReplacement::NotYet { n, since_ms });
+        for reason in [ReplaceReason::Declined, ReplaceReason::Unclaimed] {
+            assert_eq!(holders.replace(100, reason, CLOSED - 1), not_yet(100, CLOSED));
+        }
+        holders.replace(100, ReplaceReason::Declined, CLOSED + 7).unwrap();
+        assert_eq!(holders.replace(101, ReplaceReason::Declined, CLOSED + 6), not_yet(101, CLOSED + 7));
+        holders.replace(101, ReplaceReason::Declined, CLOSED + 7).unwrap();
     }
 
     proptest! {

@@ -12,6 +12,9 @@ use sha2::{Digest as _, Sha256};
 
 /// The version of [`Spec`] that this is.
 pub const VERSION: u64 = 1;
+/// A rule gives no entry more chances. Each of them is an HMAC: what a verifier has to compute
+/// for an entry is bounded, whatever a document says.
+pub const MAX_WEIGHT: u64 = u16::MAX as u64;
 
 /// Why text, or what it says, can be no spec.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -31,8 +34,8 @@ pub enum BadSpec {
     /// Nobody could ever enter.
     #[error("the spec's draw is not after its opening")]
     NeverOpen,
-    /// No weight, or one that is not below 2^32.
-    #[error("the spec's largest weight is not from 1 to 2^32 - 1")]
+    /// No weight, or too large a one.
+    #[error("the spec's largest weight is not from 1 to {MAX_WEIGHT}")]
     Weight,
     /// Only numbers below 2^53 are exact everywhere.
     #[error("a number in the spec is not below 2^53")]
@@ -111,7 +114,7 @@ fn check(spec: &Spec) -> Result<(), BadSpec> {
         return Err(BadSpec::Version(spec.v));
     }
     if let Weight::Rule(rule) = &spec.weight
-        && (rule.max == 0 || u32::try_from(rule.max).is_err())
+        && !(1..=MAX_WEIGHT).contains(&rule.max)
     {
         return Err(BadSpec::Weight);
     }
@@ -196,10 +199,12 @@ mod tests {
         for (from, to, expected) in [
             ("\"v\":1", "\"v\":2", BadSpec::Version(2)),
             ("\"one\"", "{\"max\":0,\"rule\":\"level\"}", BadSpec::Weight),
-            ("\"one\"", "{\"max\":4294967296,\"rule\":\"level\"}", BadSpec::Weight),
+            ("\"one\"", "{\"max\":65536,\"rule\":\"level\"}", BadSpec::Weight),
         ] {
             assert_eq!(SpecText::parse(&text.replacen(from, to, 1)), Err(expected), "{from} {to}");
         }
+        let largest = text.replacen("\"one\"", "{\"max\":65535,\"rule\":\"level\"}", 1);
+        assert_eq!(SpecText::parse(&largest).unwrap().spec().weight.max(), MAX_WEIGHT);
         assert_eq!(SpecText::new(Spec { draw_at_ms: 1 << 53, ..spec() }), Err(BadSpec::Number));
         assert_eq!(SpecText::new(Spec { prizes: Vec::new(), ..spec() }), Err(BadSpec::NoPrize));
         assert_eq!(SpecText::new(Spec { draw_at_ms: 1_000, ..spec() }), Err(BadSpec::NeverOpen));

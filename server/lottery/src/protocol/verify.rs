@@ -34,8 +34,8 @@ pub use fault::{Disagreement, Document, Fault, Unreadable};
 
 use entries::Entries;
 
-/// No document is longer; a proof with ten thousand winners is a sixth of it.
-pub const MAX_DOCUMENT_BYTES: usize = 16 << 20;
+/// No document is longer; a proof of some 250,000 winners has as much.
+pub const MAX_DOCUMENT_BYTES: usize = 32 << 20;
 
 /// What is checked, as it was read, besides the entries.
 #[derive(Debug, Clone, Copy, Default)]

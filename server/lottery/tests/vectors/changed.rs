@@ -107,6 +107,14 @@ pub(crate) fn in_entries() -> Vec<Vector> {
         }),
         with("entries-swapped", "two in the other order", "where entry 1 belongs", &|entries| entries.swap(1, 2)),
         with("entry-user", "another user", "the root over these entries", &|entries| entries[2].user_id.0 += 1),
+        with(
+            "entry-largest-weight",
+            "2^32 - 1, where each has one chance",
+            "entry 1 has weight 4294967295",
+            &|entries| {
+                entries[1].weight = u32::MAX.into();
+            },
+        ),
         with("entry-time", "another time", "the root over these entries", &|entries| entries[2].entered_at_ms += 1),
         receipt("receipt-unsigned", "a receipt with another signature", "receipt 1 is not signed", text(&unsigned)),
         receipt(

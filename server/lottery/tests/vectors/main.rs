@@ -11,6 +11,7 @@ mod rules;
 mod steps;
 mod tampered;
 mod unreadable;
+mod weak;
 mod whole;
 
 use std::collections::BTreeSet;

@@ -92,6 +92,13 @@ pub(crate) fn bad_redraws() -> Vec<Vector> {
                 draw.take_out(0, unclaimed, at_ms).take_out(1, unclaimed, at_ms + CLAIM_MS - 1)
             },
         ),
+        with("redraw-declined-early", "declined before it was won", "after that", &|draw| {
+            draw.take_out(0, declined, CLOSED_AT_MS - 1)
+        }),
+        with("redraw-declined-early-again", "declined before it was taken over", "after that", &|draw| {
+            // The prize that was taken over is the last of the winners now.
+            draw.take_out(0, declined, CLOSED_AT_MS + 5).take_out(1, declined, CLOSED_AT_MS + 4)
+        }),
         with("redraw-nothing-to-claim", "prizes need not be claimed", "nothing needs to be claimed", &|mut draw| {
             draw.spec.claim_ms = 0;
             draw.take_out(0, unclaimed, CLOSED_AT_MS + CLAIM_MS)

@@ -3,7 +3,7 @@
 
 use crate::draw::{Draw, Vector, expected, lines, text};
 use crate::whole::tiny;
-use crate::{changed, forged, rules, unreadable};
+use crate::{changed, forged, rules, unreadable, weak};
 
 pub(crate) fn vectors() -> Vec<Vector> {
     let all = [
@@ -14,6 +14,7 @@ pub(crate) fn vectors() -> Vec<Vector> {
         rules::rules_broken(),
         rules::bad_redraws(),
         forged::forged(),
+        weak::vectors(),
     ];
     all.into_iter().flatten().collect()
 }

@@ -68,14 +68,31 @@ pub(crate) fn unreadable() -> Vec<Vector> {
         files().put(ENTRIES, deep + "\n").vector("entries-deep", "100,000 nested arrays", 2, ""),
         line("entries-unknown-field", "a field that is not in the protocol", "\"weight\"", "\"also\":1,\"weight\""),
         line("entries-double-field", "a field that is there twice", "\"weight\"", "\"weight\":1,\"weight\""),
+        line("entries-large-id", "2^53", "\"1000\"", "\"9007199254740992\""),
+        line("entries-large-weight", "2^32, which four bytes do not hold", "\"weight\":1", "\"weight\":4294967296"),
+        files().put(ENTRIES, longer_line(&entries_text, 1_025)).vector(
+            "entries-long-line",
+            "a line of 1,025 bytes with its newline",
+            2,
+            "",
+        ),
         line("entries-missing-field", "`weight` is missing", ",\"weight\":1", ""),
         line("entries-numeric-id", "an id as a number", "\"1000\"", "1000"),
         line("entries-leading-zero", "an id with a leading zero", "\"1000\"", "\"01000\""),
         line("entries-large-number", "2^53", "\"n\":0", "\"n\":9007199254740992"),
         files().change(OPENED, "\"spec\"", "\"specs\"").vector("opened-unknown-field", "`specs`", 2, ""),
         files().put(CLOSED, "null").vector("closed-null", "no announcement", 2, ""),
+        proof("proof-large-id", "2^53", "\"user_id\":\"1006\"", "\"user_id\":\"9007199254740992\""),
+        files().change(RECEIPT, "\"weight\":1", "\"weight\":4294967296").vector("receipt-large-weight", "2^32", 2, ""),
+        files().change(RECEIPT, "\"1003\"", "\"9007199254740992\"").vector("receipt-large-id", "2^53", 2, ""),
         files().change(RECEIPT, "\"n\":1", "\"n\":true").vector("receipt-boolean", "a number that is none", 2, ""),
     ]
+}
+
+/// With so much space in the first line that it has `length` bytes.
+pub(crate) fn longer_line(entries: &str, length: usize) -> String {
+    let space = " ".repeat(length - 1 - entries.find('\n').unwrap());
+    entries.replacen(':', &format!(":{space}"), 1)
 }
 
 /// Exit code 2, by what the spec string says, whoever signed it.
@@ -103,7 +120,9 @@ pub(crate) fn bad_spec() -> Vec<Vector> {
         spec("spec-unknown-condition", "a condition that nobody knows", "keyword\\\"", "keywords\\\""),
         spec("spec-unknown-weight", "a weight that nobody knows", "\\\"one\\\"", "\\\"two\\\""),
         spec("spec-no-weight", "no weight is allowed", "\\\"one\\\"", &quoted("{\"max\":0,\"rule\":\"level\"}")),
-        spec("spec-large-weight", "2^32", "\\\"one\\\"", &quoted("{\"max\":4294967296,\"rule\":\"level\"}")),
+        spec("spec-large-weight", "65,536", "\\\"one\\\"", &quoted("{\"max\":65536,\"rule\":\"level\"}")),
+        spec("spec-large-id", "2^53", "\\\"7301\\\"", "\\\"9007199254740992\\\""),
+        spec("spec-id-0", "ids are from 1 on", "\\\"7301\\\"", "\\\"0\\\""),
         spec("spec-beacon", "a beacon, which this version can't verify", &quoted("\"beacon\":null"), &quoted(&beacon)),
     ]
 }

@@ -1,10 +1,13 @@
 //! Draws that agree.
 
 use idl::SessionId;
-use idl::draw::{Condition, ReplaceReason};
+use idl::draw::{Condition, ReplaceReason, Weight, WeightRule};
+use lottery::protocol::spec::MAX_WEIGHT;
 
-use crate::draw::{CLAIM_MS, CLOSED_AT_MS, DRAW_AT_MS, Draw, Vector, expected};
+use crate::draw::{CLAIM_MS, CLOSED_AT_MS, DRAW_AT_MS, Draw, Vector, expected, lines};
 use crate::steps;
+use crate::tampered::{ENTRIES, Files};
+use crate::unreadable::longer_line;
 
 /// The draw that the protocol's text works through, and that others are tampered versions of.
 pub(crate) fn tiny() -> Draw {
@@ -30,11 +33,17 @@ pub(crate) fn vectors() -> Vec<Vector> {
     }
     vectors.extend(others());
     vectors.extend(unanchored());
+    let longest = longer_line(&lines(&tiny().entries), 1_024);
+    let about = "a line of 1,024 bytes with its newline";
+    vectors.push(Files::of(&tiny()).put(ENTRIES, longest).vector("entries-longest-line", about, 0, ""));
     vectors
 }
 
 fn others() -> Vec<Vector> {
     let weights = Draw::new("weights", 20, &[("first", 5)]).weighted();
+    let mut heaviest = Draw::new("weights-largest", 3, &[("first", 1)]);
+    heaviest.spec.weight = Weight::Rule(WeightRule { rule: "level".to_owned(), max: MAX_WEIGHT });
+    heaviest.entries[1].weight = MAX_WEIGHT;
     let fewer = Draw::new("fewer-entries-than-prizes", 2, &[("first", 1), ("second", 5)]);
     let many = Draw::new("many-winners", 60, &[("first", 1), ("second", 20), ("third", 30)]);
     let mut text = Draw::new("text", 3, &[("\u{1F381} \"gift\" \\ /", 1)]);
@@ -65,6 +74,7 @@ fn others() -> Vec<Vector> {
     let all_out = Draw::new("redraw-all-out", 1, &[("first", 1)]).take_out(0, ReplaceReason::Declined, CLOSED_AT_MS);
     vec![
         Vector::good("weights", "weights 1, 2 and 3 by a rule", &weights, &[0, 1, 2]),
+        Vector::good("weights-largest", "the largest weight that a rule may give", &heaviest, &[1]),
         Vector::good("fewer-entries-than-prizes", "all win, the rest stays open", &fewer, &[]),
         Vector::good("many-winners", "three tiers", &many, &[]),
         Vector::good("text", "characters that JSON escapes, or need not; two conditions", &text, &[]),

@@ -9,7 +9,7 @@ use idl::draw::{Entry, Hash, Object, Spec};
 use super::fault::{Disagreement, Fault, Unreadable, one_line};
 use crate::protocol::merkle;
 
-/// No line of the entries is longer; one is some 80 bytes.
+/// No line of the entries is longer, with its newline; one is some 80 bytes.
 pub const MAX_LINE_BYTES: u64 = 1 << 10;
 /// More entries are refused: they would need more than some 700 MB.
 pub const MAX_ENTRIES: u64 = 1 << 24;
@@ -96,11 +96,13 @@ impl Kept {
 }
 
 fn parse(line: &[u8], at: u64) -> Result<Entry, Unreadable> {
+    if line.len() as u64 > MAX_LINE_BYTES {
+        return Err(Unreadable::LongLine { line: at });
+    }
     match line.strip_suffix(b"\n") {
         Some(text) => serde_json::from_slice::<Object<Entry>>(text)
             .map(|object| object.0)
             .map_err(|error| Unreadable::Line { line: at, why: one_line(&error.to_string()) }),
-        None if line.len() as u64 > MAX_LINE_BYTES => Err(Unreadable::LongLine { line: at }),
         None => Err(Unreadable::OpenLine { line: at }),
     }
 }

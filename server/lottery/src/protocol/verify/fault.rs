@@ -221,7 +221,10 @@ pub enum Disagreement {
         user_id: UserId,
     },
     /// Not as many as were frozen.
-    #[error("there are {found} entries{}, and {expected} were frozen", if *.more { " or more" } else { "" })]
+    #[error(
+        "there {}{}, and {expected} {} frozen",
+        counted(*.found, "entry", "entries"), if *.more { " or more" } else { "" }, if *.expected == 1 { "was" } else { "were" }
+    )]
     Count {
         /// How many there are.
         found: u64,
@@ -273,7 +276,7 @@ pub enum Disagreement {
         field: &'static str,
     },
     /// More or fewer winners.
-    #[error("there are {computed} winners, and the proof names {found}")]
+    #[error("there {}, and the proof names {found}", counted(*.computed as u64, "winner", "winners"))]
     Winners {
         /// How many.
         computed: usize,
@@ -290,6 +293,15 @@ pub enum Disagreement {
         /// What it is for.
         n: u64,
     },
+}
+
+/// `are 2 winners`, `is 1 winner`, `are no winners`.
+fn counted(count: u64, one: &str, many: &str) -> String {
+    match count {
+        0 => format!("are no {many}"),
+        1 => format!("is 1 {one}"),
+        count => format!("are {count} {many}"),
+    }
 }
 
 /// Text of unknown origin as part of one line: without control characters, and not long.
