@@ -177,7 +177,9 @@ mod tests {
         assert_eq!(serde_json::to_string(&RoomId(42)).unwrap(), "\"42\"");
         assert_eq!(serde_json::from_str::<RoomId>("\"42\"").unwrap(), RoomId(42));
         assert_eq!(serde_json::from_str::<RoomId>("\"9007199254740991\"").unwrap(), RoomId(LIMIT - 1));
-        for bad in ["42", "\"042\"", "\"\"", "\"-1\"", "\"12345678901234567\"", "\"9007199254740992\"", "\"4 2\"", "null"] {
+        for bad in
+            ["42", "\"042\"", "\"\"", "\"-1\"", "\"12345678901234567\"", "\"9007199254740992\"", "\"4 2\"", "null"]
+        {
             assert!(serde_json::from_str::<RoomId>(bad).is_err(), "{bad} is no id");
         }
     }

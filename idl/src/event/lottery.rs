@@ -116,4 +116,7 @@ pub struct LotteryWinner {
     /// The prize was claimed.
     #[serde(default)]
     pub claimed: bool,
+    /// Until then only this winner can have it; left out if it need not be claimed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub claim_by_ms: Option<i64>,
 }

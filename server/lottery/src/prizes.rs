@@ -50,6 +50,7 @@ pub(crate) fn winners(row: &Row, results: &Results) -> Outcome<Vec<LotteryWinner
             name: place.user_name.clone(),
             prize: held.prize as u64,
             claimed: results.claimed.contains(&place.ranked.n),
+            claim_by_ms: claim_by_ms(row, held).map(u64::cast_signed),
         })
     };
     Ok(results.places.iter().filter_map(winner).collect())
@@ -72,13 +73,15 @@ pub(crate) fn standing(row: &Row, results: &Results, n: u64) -> Outcome<(EntryRe
 /// The prize as its winner sees it.
 pub(crate) fn won(row: &Row, held: Held, claimed_at: Option<Timestamp>) -> WonPrize {
     let spec = row.facts.spec.spec();
-    let claim_by = (spec.claim_ms > 0).then(|| Timestamp(claim_by_ms(row, held).cast_signed()));
+    let claim_by = claim_by_ms(row, held).map(|ms| Timestamp(ms.cast_signed()));
     let name = spec.prizes.get(held.prize).map(|prize| prize.name.clone()).unwrap_or_default();
     WonPrize { prize: held.prize as u64, name, claim_by, claimed_at }
 }
 
-fn claim_by_ms(row: &Row, held: Held) -> u64 {
-    held.since_ms.saturating_add(row.facts.spec.spec().claim_ms)
+/// Until when only the winner can have it; `None` if it need not be claimed.
+fn claim_by_ms(row: &Row, held: Held) -> Option<u64> {
+    let claim_ms = row.facts.spec.spec().claim_ms;
+    (claim_ms > 0).then(|| held.since_ms.saturating_add(claim_ms))
 }
 
 /// What is done about a prize.
@@ -183,7 +186,7 @@ fn judge(row: &Row, results: &Results, n: u64, deed: Deed, now_ms: u64) -> Outco
     let at_ms = now_ms.max(held.since_ms);
     let reason = match deed {
         Deed::Claim if is_claimed => return Ok(Verdict::Nothing),
-        Deed::Claim if row.facts.spec.spec().claim_ms > 0 && now_ms >= claim_by_ms(row, held) => {
+        Deed::Claim if claim_by_ms(row, held).is_some_and(|claim_by_ms| now_ms >= claim_by_ms) => {
             return Err(Refusal::new(Code::ClaimExpired, "the time for claiming this prize has passed").into());
         }
         Deed::Claim => return Ok(Verdict::Claim),

@@ -171,7 +171,14 @@ fn examples() -> Vec<Example> {
         lottery_id: LotteryId(17),
         entrants: 12,
         lottery: Some(drawn_lottery()),
-        winners: vec![LotteryWinner { n: 4, user_id: UserId(22), name: "lin".to_owned(), prize: 0, claimed: false }],
+        winners: vec![LotteryWinner {
+            n: 4,
+            user_id: UserId(22),
+            name: "lin".to_owned(),
+            prize: 0,
+            claimed: false,
+            claim_by_ms: None,
+        }],
         winners_total: 1,
     };
     let changed = RoomEvent { change: RoomChange::Rules, room };
