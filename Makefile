@@ -1,6 +1,6 @@
 # The two commands of the README are `make demo` and `make test`.
 
-.PHONY: demo serve page build test check load soak advisories bench compare screenshots
+.PHONY: demo serve page build test check load soak draw draw-all advisories bench bench-draw compare screenshots
 
 # The server with a demo room in it: http://127.0.0.1:8080/
 demo: build
@@ -28,10 +28,10 @@ test:
 # The part of it that needs no browser and no Python.
 check: page
 	cargo fmt --all --check
-	cargo clippy --workspace --all-targets --features goligoli-tests/load --locked -- -D warnings
+	cargo clippy --workspace --all-targets --features goligoli-tests/load,goligoli/failpoints --locked -- -D warnings
 	RUSTDOCFLAGS="-D warnings -A rustdoc::private_intra_doc_links" cargo doc --workspace --no-deps --document-private-items --locked
-	cargo build --locked -p goligoli
-	cargo test --workspace --locked
+	cargo build --locked -p goligoli --features failpoints
+	cargo test --workspace --features goligoli/failpoints --locked
 
 # What is promised under load: the flow limiter, bad readers, storms, kills; five minutes.
 # LOAD_SEED=… repeats the dice of two of them: when people speak in fairness, when kills come.
@@ -44,12 +44,27 @@ soak:
 	cargo build --release --locked -p goligoli
 	LOAD_SOAK_SECONDS=600 cargo test --release --locked -p goligoli-tests --features load --test load -- --nocapture memory
 
+# Whether a draw can be checked by anyone: `goligoli verify-draw` and a second verifier, written
+# in Python from the protocol's text, on all test vectors and on 500 changed bytes.
+draw: build
+	@tests/need.sh python
+	tests/draw/agree.sh
+
+# The same on every byte of a proof and its entries.
+draw-all: build
+	@tests/need.sh python
+	tests/draw/agree.sh --all
+
 advisories:
 	tests/advisories.sh
 
 # Durable posts a second, with latencies; see "Performance" in the README.
 bench: build
 	cargo run --release --locked -p goligoli-tests --bin bench-post
+
+# How long a draw of a million entries takes, and its check, and the memory for it.
+bench-draw:
+	cargo run --release --locked -p goligoli-lottery --example bench-draw
 
 # Fan-out: this server beside nginx + nchan, Centrifugo, Mercure and a bare send loop; see
 # "Performance" in the README. About a quarter of an hour.

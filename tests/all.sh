@@ -14,18 +14,21 @@ step "page: types, tests, build"
 
 step "style"
 cargo fmt --all --check
-cargo clippy --workspace --all-targets --features goligoli-tests/load --locked -- -D warnings
+cargo clippy --workspace --all-targets --features goligoli-tests/load,goligoli/failpoints --locked -- -D warnings
 
 step "documentation"
 RUSTDOCFLAGS="-D warnings -A rustdoc::private_intra_doc_links" cargo doc --workspace --no-deps --document-private-items --locked
 
 step "unit, property, contract and end-to-end tests"
-cargo build --locked -p goligoli
-cargo test --workspace --locked
+cargo build --locked -p goligoli --features failpoints
+cargo test --workspace --features goligoli/failpoints --locked
 
 step "push under load"
 cargo build --release --locked -p goligoli
 cargo test --release --locked -p goligoli-tests --features load --test load -- --test-threads=1 --nocapture
+
+step "draw: two verifiers"
+tests/draw/agree.sh
 
 step "API: schemathesis on the OpenAPI document"
 tests/api/run.sh

@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
 # Holds both verifiers of draws against each other: `agree.sh` in CI, `agree.sh --all` for
-# every byte.
+# every byte. GOLIGOLI names the program; it has to be an optimised one, or a million entries
+# take a while.
 set -euo pipefail
 cd "$(dirname "$0")"
 root=$(cd ../.. && pwd)
-goligoli=${GOLIGOLI:-$root/target/debug/goligoli}
+goligoli=${GOLIGOLI:-$root/target/release/goligoli}
 
 venv=$root/target/venv-draw
 if ! cmp -s requirements.txt "$venv/installed"; then
