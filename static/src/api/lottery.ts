@@ -33,6 +33,8 @@ export interface LotteryWinner {
   name: string
   prize: number
   claimed: boolean
+  /** Until then only this winner can have it; missing if it need not be claimed. */
+  claim_by_ms?: number
 }
 
 export interface LotteryEvent {
