@@ -55,7 +55,17 @@ impl Connection {
 /// A `POST` with a body, as it goes over the wire.
 #[must_use]
 pub fn post(path: &str, headers: &[(&str, &str)], body: &str) -> Vec<u8> {
-    let mut request = format!("POST {path} HTTP/1.1\r\nHost: bench\r\nContent-Length: {}\r\n", body.len());
+    request("POST", path, headers, body)
+}
+
+/// A `PUT` without a body, as it goes over the wire.
+#[must_use]
+pub fn put(path: &str, headers: &[(&str, &str)]) -> Vec<u8> {
+    request("PUT", path, headers, "")
+}
+
+fn request(method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Vec<u8> {
+    let mut request = format!("{method} {path} HTTP/1.1\r\nHost: bench\r\nContent-Length: {}\r\n", body.len());
     for (name, value) in headers {
         request.extend([name, ": ", value, "\r\n"]);
     }

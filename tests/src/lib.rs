@@ -14,6 +14,7 @@ mod answer;
 mod binary;
 mod follower;
 pub mod http;
+pub mod lottery;
 pub mod poster;
 pub mod process;
 mod scene;

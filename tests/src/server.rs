@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::sync::atomic::{AtomicU16, Ordering};
@@ -18,6 +19,8 @@ use crate::{Answer, DEADLINE, in_time, until};
 pub struct Setup {
     settings: BTreeMap<&'static str, String>,
     arguments: Vec<OsString>,
+    /// The named point at which it dies, if its build has them.
+    failpoint: Option<String>,
     /// Where the data folder is made; `None` is where temporary files go.
     within: Option<PathBuf>,
 }
@@ -33,7 +36,7 @@ impl Setup {
     /// ends quickly when it is asked to.
     #[must_use]
     pub fn new() -> Self {
-        let setup = Self { settings: BTreeMap::new(), arguments: vec!["serve".into()], within: None };
+        let setup = Self { settings: BTreeMap::new(), arguments: vec!["serve".into()], failpoint: None, within: None };
         setup
             .set("OPS__ENABLED", "false")
             .set("GATEWAY__LIMITS__EXEMPT", r#"["127.0.0.0/8"]"#)
@@ -54,6 +57,14 @@ impl Setup {
     #[must_use]
     pub fn unset(mut self, key: &'static str) -> Self {
         self.settings.remove(key);
+        self
+    }
+
+    /// Dies at this named point as by `kill -9`; with `:3` behind it, when it is there for the
+    /// third time. `None` is nowhere.
+    #[must_use]
+    pub fn dies_at(mut self, point: Option<&str>) -> Self {
+        self.failpoint = point.map(str::to_owned);
         self
     }
 
@@ -121,6 +132,8 @@ pub struct Ran {
     pub err: String,
     /// Whether it said that all was well.
     pub ok: bool,
+    /// Its exit code, if nobody killed it.
+    pub code: Option<i32>,
 }
 
 impl Server {
@@ -193,10 +206,31 @@ impl Server {
         child.kill().await.expect("killing goligoli");
     }
 
+    /// Waits until the process has died at the point that [`Setup::dies_at`] named.
+    pub async fn died(&mut self) {
+        let mut child = self.child.take().expect("it runs");
+        let status = in_time(DEADLINE, "goligoli dies at its failpoint", child.wait()).await.expect("how it ended");
+        assert_eq!(status.signal(), Some(Signal::KILL.as_raw()), "it was not killed: {status}");
+    }
+
+    /// Stops the process where it is, until [`Server::go_on`].
+    pub fn hold(&self) {
+        kill_process(self.raw_pid(), Signal::STOP).expect("stopping goligoli");
+    }
+
+    /// Lets a process go on that was held.
+    pub fn go_on(&self) {
+        kill_process(self.raw_pid(), Signal::CONT).expect("letting goligoli go on");
+    }
+
+    fn raw_pid(&self) -> Pid {
+        Pid::from_raw(self.pid().cast_signed()).expect("its number")
+    }
+
     /// Asks the process to stop and waits until it has.
     pub async fn terminate(&mut self) -> ExitStatus {
+        let pid = self.raw_pid();
         let mut child = self.child.take().expect("it runs");
-        let pid = child.id().and_then(|id| Pid::from_raw(id.cast_signed())).expect("its number");
         kill_process(pid, Signal::TERM).expect("asking goligoli to stop");
         in_time(DEADLINE, "goligoli stops", child.wait()).await.expect("how it ended")
     }
@@ -220,7 +254,12 @@ impl Server {
         let output = command.envs(environment.iter().copied()).stdin(Stdio::null()).output();
         let output = in_time(DEADLINE, "the command ends", output).await.expect("running goligoli");
         let text = |bytes| String::from_utf8(bytes).expect("UTF-8");
-        Ran { out: text(output.stdout), err: text(output.stderr), ok: output.status.success() }
+        Ran {
+            out: text(output.stdout),
+            err: text(output.stderr),
+            ok: output.status.success(),
+            code: output.status.code(),
+        }
     }
 
     /// Begins another command of the binary on the same configuration; it is killed when it
@@ -241,6 +280,8 @@ impl Server {
         command
             .args(arguments)
             .current_dir(self.data.path())
+            .env_remove("FAILPOINT")
+            .envs(self.setup.failpoint.as_ref().map(|point| ("FAILPOINT", point)))
             .env("NO_COLOR", "1")
             .env("GOLIGOLI_DATA_DIR", self.data.path().join("data"))
             .env("GOLIGOLI_HTTP__LISTEN", format!("127.0.0.1:{}", self.port))

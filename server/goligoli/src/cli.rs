@@ -4,16 +4,23 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use common::{Clock, telemetry};
+use common::{Clock, failpoint, telemetry};
 use idl::RoomId;
 use idl::user::Secret;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::{App, Config, demo, operator, verify_draw};
 
+/// Says of a build that can be killed at named points that it is one: it is for tests alone.
+const VERSION: &str = if failpoint::are_built_in() {
+    concat!(env!("CARGO_PKG_VERSION"), " (with failpoints)")
+} else {
+    env!("CARGO_PKG_VERSION")
+};
+
 /// A live-streaming platform for danmaku and lotteries.
 #[derive(Debug, Parser)]
-#[command(name = "goligoli", version, about)]
+#[command(name = "goligoli", version = VERSION, about)]
 pub struct Cli {
     /// A configuration file; its keys override the defaults, the environment overrides it.
     #[arg(long, env = "GOLIGOLI_CONFIG", global = true)]

@@ -11,7 +11,9 @@ fn goligoli(arguments: &[&str]) -> Output {
 fn it_says_what_it_is() {
     let output = goligoli(&["--version"]);
     assert!(output.status.success());
-    assert_eq!(String::from_utf8(output.stdout).unwrap(), format!("goligoli {}\n", env!("CARGO_PKG_VERSION")));
+    let failpoints = if common::failpoint::are_built_in() { " (with failpoints)" } else { "" };
+    let version = format!("goligoli {}{failpoints}\n", env!("CARGO_PKG_VERSION"));
+    assert_eq!(String::from_utf8(output.stdout).unwrap(), version);
 }
 
 #[test]
