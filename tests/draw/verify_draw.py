@@ -4,7 +4,8 @@
     verify_draw.py PROOF ENTRIES [--opened F] [--closed F] [--receipt F]...
 
 This is a second implementation, written from the protocol's text alone; it shares no code
-with the server. It needs Python 3.9 or newer and `cryptography` (for Ed25519 only).
+with the server. It needs Python 3.9 or newer, `cryptography` (for Ed25519 only) and about 200
+bytes an entry; its time grows with the sum of the weights.
 
 PROOF and ENTRIES are what the server publishes after the draw. `opened`, `closed` and the
 receipts are what you saved while the lottery ran. The first line printed is the result:
@@ -13,8 +14,6 @@ receipts are what you saved while the lottery ran. The first line printed is the
     exit 3  only consistent in itself: all of it could have been made up afterwards
     exit 1  does not agree; the line names the first thing that does not
     exit 2  unreadable: not documents of this protocol, or a draw with a beacon
-
-It keeps about 200 bytes an entry; its time grows with the sum of the weights.
 """
 
 import argparse
@@ -41,6 +40,9 @@ LARGEST_RULE = 65_535  # each chance is an HMAC; a rule gives no entry more
 REASONS = {"unclaimed": 1, "declined": 2}
 DOCUMENT_BYTES = 32 << 20  # a proof of some 250,000 winners; a longer document is refused
 LINE_BYTES = 1024  # with its newline; a line of ENTRIES without white space has at most 106
+P = 2**255 - 19  # of Ed25519's field
+ORDER_8 = 0x7A03AC9277FDC74EC6CC392CFA53202A0F67100D760B3CBA4FD84D3D706A17C7
+SMALL_ORDER = (0, 1, P - 1, ORDER_8, P - ORDER_8)  # the y of the eight points of small order
 u32, u64 = struct.Struct(">I").pack, struct.Struct(">Q").pack
 
 
@@ -213,31 +215,15 @@ def document(path, reader):
 # Signatures, the tree, the keys.
 
 
-P = 2**255 - 19
-
-
-def ordinate(point):
-    """Of an encoded point: all but the highest bit, which is the sign of the other one."""
-    return int.from_bytes(point, "little") % 2**255
-
-
-def is_small_order(point):
-    """Whether 8 times the point is the neutral element. Twice a point of order 8 is one of
-    order 4, which has y = 0: x^2 + y^2 = 0 on the curve -x^2 + y^2 = 1 + d x^2 y^2."""
-    y = ordinate(point) % P
-    return y in (0, 1, P - 1) or (121666 * (2 * y**2 - 1) - 121665 * y**4) % P == 0
-
-
 def check_signature(spec, signature, message, what):
     """Ed25519 (RFC 8032), strictly. Nothing counts as signed by a key of order 1, 2, 4 or 8:
     under the key of zeros, say, a signature of zeros holds for every fourth message. Nor may
     R be such a point. `cryptography` checks that S < L, and the equation without the cofactor."""
-    public_key = spec["receipt_key"]
-    agrees(not is_small_order(public_key), "the receipt_key is one of those that bind nobody")
-    agrees(ordinate(public_key) < P, "the receipt_key is not in its canonical form")
-    agrees(not is_small_order(signature[:32]), f"the signature of {what} is one that could hold for many messages")
+    key, r = (int.from_bytes(point, "little") % 2**255 for point in (spec["receipt_key"], signature[:32]))
+    agrees(key < P and key not in SMALL_ORDER, "the receipt_key is one of those that bind nobody")
+    agrees(r not in SMALL_ORDER, f"the signature of {what} is one that could hold for many messages")
     try:
-        Ed25519PublicKey.from_public_bytes(public_key).verify(signature, message)
+        Ed25519PublicKey.from_public_bytes(spec["receipt_key"]).verify(signature, message)
     except (InvalidSignature, ValueError):
         raise Disagrees(f"the signature of {what} does not hold") from None
 
