@@ -1,0 +1,105 @@
+//! Draws, and what becomes of prizes.
+
+use futures::future::join_all;
+use idl::draw::Prize;
+use idl::event::LotteryChange::{Cancelled, Closed, Drawn, Opened};
+use idl::lottery::LotteryBody;
+use idl::{Code, LotteryId};
+
+use crate::stage::{Stage, minute};
+
+async fn enter_all(stage: &Stage, lottery: LotteryId, users: std::ops::Range<u64>) -> Vec<idl::draw::Receipt> {
+    join_all(users.map(|user| async move { stage.enter(lottery, user).await.unwrap().receipt })).await
+}
+
+#[tokio::test]
+async fn however_many_draw_it_there_is_one_result() {
+    let stage = Stage::new().await;
+    let second = stage.second().await;
+    for round in 0..5 {
+        let prizes = vec![Prize { name: "a mug".to_owned(), count: 3 }];
+        let lottery = stage.open(LotteryBody { prizes, ..minute() }).await;
+        let receipts = enter_all(&stage, lottery, 10..30).await;
+        // Both instances look for themselves, and one gets the message over and over.
+        stage.clock.advance_ms(60_000);
+        for _ in 0..20 {
+            stage.queue.publish("lottery.draw", lottery.to_string()).unwrap();
+        }
+        let drawn = stage.drawn(lottery).await;
+        assert_eq!((drawn.winners.len(), drawn.winners_total), (3, 3));
+        for _ in 0..3 {
+            stage.queue.publish("lottery.draw", lottery.to_string()).unwrap();
+        }
+        let context = common::rpc::within(std::time::Duration::from_secs(20));
+        let elsewhere = second.lottery(context, idl::lottery::GetLottery { lottery }).await.unwrap().unwrap();
+        assert_eq!(elsewhere, drawn);
+        assert_eq!(stage.changes(lottery), [Opened, Closed, Drawn], "round {round}");
+        assert_eq!(stage.check(lottery, &receipts).await.receipts, 20);
+    }
+}
+
+#[tokio::test]
+async fn viewers_hear_of_everything_in_order_also_if_push_was_away() {
+    let stage = Stage::new().await;
+    stage.push.set_away(true);
+    let drawn = stage.open(minute()).await;
+    let cancelled = stage.open(LotteryBody { keyword: Some("go".to_owned()), ..minute() }).await;
+    assert_eq!(stage.live.keywords(), ["go"]);
+    assert!(stage.cancel(cancelled).await.unwrap().cancelled.is_some());
+    _ = enter_all(&stage, drawn, 10..12).await;
+    stage.clock.advance_ms(60_000);
+    let wait = async {
+        while stage.now(drawn).await.drawn_at.is_none() {
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(std::time::Duration::from_secs(20), wait).await.unwrap();
+    assert!(stage.push.told(drawn).is_empty());
+    stage.push.set_away(false);
+    _ = stage.drawn(drawn).await;
+    assert_eq!(stage.changes(drawn), [Opened, Closed, Drawn]);
+    assert_eq!(stage.changes(cancelled), [Opened, Cancelled]);
+    assert_eq!(stage.live.keywords(), Vec::<String>::new(), "whoever is next may have it");
+    let versions: Vec<u64> =
+        stage.push.told(drawn).iter().map(|event| event.lottery.as_ref().unwrap().version).collect();
+    assert!(versions.is_sorted_by(|a, b| a < b), "{versions:?}");
+    assert!(stage.push.told(drawn)[..2].iter().all(|event| event.winners.is_empty()));
+    _ = stage.check(drawn, &[]).await;
+}
+
+/// More than are kept of the ranking at first, so that it is computed again.
+#[tokio::test]
+async fn a_prize_is_drawn_again_until_nobody_is_left() {
+    const ENTRANTS: usize = 105;
+    let stage = Stage::new().await;
+    let lottery = stage.open(LotteryBody { claim_s: 10, ..minute() }).await;
+    _ = enter_all(&stage, lottery, 10..10 + ENTRANTS as u64).await;
+    stage.clock.advance_ms(60_000);
+    let mut winners = stage.drawn(lottery).await.winners;
+    let mut out = Vec::new();
+    while let Some(winner) = winners.pop() {
+        assert!(winners.is_empty() && !out.contains(&winner.n));
+        if out.len() % 20 == 0 {
+            stage.clock.advance_ms(9_999);
+            let early = stage.redraw(lottery, winner.n).await.unwrap_err();
+            assert_eq!(early.code, Code::ClaimOpen);
+            stage.clock.advance_ms(1);
+        } else {
+            stage.clock.advance_ms(10_000);
+        }
+        winners = stage.redraw(lottery, winner.n).await.unwrap().winners;
+        out.push(winner.n);
+    }
+    assert_eq!(out.len(), ENTRANTS, "everybody had a chance");
+    let checked = stage.check(lottery, &[]).await;
+    assert_eq!((checked.proof.replaced.len(), checked.proof.winners.len()), (ENTRANTS, 0));
+}
+
+#[tokio::test]
+async fn a_lottery_that_nobody_entered_is_drawn_too() {
+    let stage = Stage::new().await;
+    let lottery = stage.open(minute()).await;
+    stage.clock.advance_ms(60_000);
+    assert_eq!(stage.drawn(lottery).await.winners_total, 0);
+    assert_eq!(stage.check(lottery, &[]).await.proof.count, 0);
+}
