@@ -61,3 +61,10 @@ test('a receipt has to have its place in the tree', () => {
   const wrongPath = { ...draw.inclusion(3), path: draw.inclusion(4).path }
   expect(found({ ...right, own: { ...right.own!, inclusion: bytesOf(wrongPath) } })).toBe('disagrees: receipt-missing')
 })
+
+test('a receipt of more chances than the rule gives is refused before they are computed', () => {
+  const draw = new MadeDraw({ entries: entriesOf(5, () => 2), spec: { weight: { rule: 'level', max: 2 } } })
+  expect(found(given(draw, 3))).toBe('agrees')
+  const receipt = bytesOf(draw.receipt(3, { ...draw.entries[3]!, weight: 2 ** 32 - 1 }))
+  expect(found({ ...given(draw, 3), own: { ...given(draw, 3).own!, receipt } })).toBe('disagrees: entry-weight')
+})
