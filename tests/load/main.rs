@@ -21,5 +21,6 @@ mod goodbye;
 mod guaranteed;
 mod kills;
 mod limiter;
+mod lotteries;
 mod sockets;
 mod storm;

@@ -1,11 +1,14 @@
 //! A lottery from outside: opened, entered, followed, and checked by the offline command.
 
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use reqwest::Method;
 use serde_json::{Value, json};
+use tokio::task::JoinSet;
 
+use crate::http::{self, Connection};
 use crate::sse::Event;
 use crate::{Account, Answer, DEADLINE, Ran, Scene, Server, until};
 
@@ -146,6 +149,28 @@ impl Lottery {
             .map(|told| (told["change"].as_str().expect("a change").to_owned(), told))
             .collect()
     }
+}
+
+/// Enters all accounts as fast as they can over so many connections; gives the receipts.
+pub async fn enter_all(address: SocketAddr, lottery: &Lottery, accounts: &[Account], connections: usize) -> Vec<Value> {
+    let mut entering = JoinSet::new();
+    for accounts in accounts.chunks(accounts.len().div_ceil(connections)) {
+        let (path, accounts) = (lottery.path("/entries/me"), accounts.to_vec());
+        entering.spawn(async move {
+            let mut connection = Connection::to(address).await.expect("a connection");
+            let mut receipts = Vec::with_capacity(accounts.len());
+            for account in accounts {
+                let bearer = format!("Bearer {}", account.token);
+                let request = http::put(&path, &[("Authorization", &bearer)]);
+                let (status, body) = connection.ask(&request).await.expect("an answer");
+                assert_eq!(status, 201, "{}", String::from_utf8_lossy(&body));
+                let mut answer: Value = serde_json::from_slice(&body).expect("JSON");
+                receipts.push(answer["receipt"].take());
+            }
+            receipts
+        });
+    }
+    entering.join_all().await.concat()
 }
 
 /// The receipt of an answer to an entry.
