@@ -118,7 +118,7 @@ async fn a_keyword_whose_entry_never_came_is_found() {
 }
 
 #[tokio::test]
-async fn the_freeze_does_not_wait_for_keywords_that_cannot_be_read() {
+async fn the_freeze_comes_also_if_keywords_cannot_be_read() {
     let stage = Stage::new().await;
     let lottery = with_keyword(&stage).await;
     stage.message.post_keyword(lottery, keyword(5, 10, RoomRole::Viewer));
