@@ -12,6 +12,7 @@
 mod account;
 mod answer;
 mod binary;
+pub mod closed_loop;
 mod follower;
 pub mod http;
 pub mod lottery;

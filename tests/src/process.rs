@@ -25,6 +25,15 @@ pub fn resident_bytes(pid: u32) -> u64 {
     family(pid).iter().map(share).sum::<u64>()
 }
 
+/// The most resident bytes that a process had so far.
+#[must_use]
+pub fn peak_resident_bytes(pid: u32) -> u64 {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    let kib: Option<u64> = line.and_then(|line| line.trim().strip_suffix(" kB")).and_then(|kib| kib.parse().ok());
+    kib.unwrap_or(0) << 10
+}
+
 /// Bytes of the kernel's own objects (sockets among them), of the whole machine.
 #[must_use]
 pub fn kernel_bytes() -> u64 {
@@ -71,6 +80,7 @@ mod tests {
         let mut child = std::process::Command::new("sleep").arg("60").spawn().unwrap();
         assert!(family(this).contains(&child.id()) && family(child.id()) == [child.id()]);
         assert!(resident_bytes(this) > resident_bytes(child.id()) && resident_bytes(child.id()) > 0);
+        assert!(peak_resident_bytes(child.id()) > 0 && peak_resident_bytes(this) > peak_resident_bytes(child.id()));
         let before = cpu_seconds(this);
         while cpu_seconds(this) < before + 0.05 {
             std::hint::black_box([1_u8; 1 << 16]);
