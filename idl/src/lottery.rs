@@ -27,7 +27,7 @@ pub trait Lottery {
     async fn enter(request: EnterLottery) -> Result<Entered, Refusal>;
     /// An account's own entry, and what became of it.
     async fn my_entry(request: GetMyEntry) -> Result<MyEntry, Refusal>;
-    /// An account's own entries in all rooms, latest lottery first.
+    /// An account's own entries in all rooms, latest entry first.
     async fn my_entries(request: ListMyEntries) -> Result<MyEntries, Refusal>;
     /// Who holds the prizes of a drawn lottery, by rank.
     async fn winners(request: ListWinners) -> Result<Winners, Refusal>;

@@ -18,7 +18,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::row::Facts;
 use crate::store::entries::{self, NewEntry, Next};
-use crate::time::LotteryClock;
+use crate::time::{LotteryClock, Reading};
 
 /// Tries of a batch that meets a lock, or whose commit is unknown.
 const TRIES: u32 = 3;
@@ -164,8 +164,8 @@ impl Clerk {
         let next = entries::lock(&mut tx, id).await?;
         let mut taken = entries::of_users(&mut tx, id, entrants.iter().map(|entrant| entrant.user)).await?;
         // Read with the lock in hand: no later batch can have an earlier time.
-        let now_ms = self.desk.time.read().ms();
-        let mut page = Page { draw_at_ms: self.lottery.spec.spec().draw_at_ms, now_ms, next, new: Vec::new() };
+        let now = self.desk.time.read();
+        let mut page = Page { draw_at_ms: self.lottery.spec.spec().draw_at_ms, now, next, new: Vec::new() };
         let mut answers = Vec::with_capacity(entrants.len());
         for entrant in entrants {
             answers.push(match taken.get(&entrant.user) {
@@ -189,7 +189,7 @@ impl Clerk {
 /// A batch in the making.
 struct Page {
     draw_at_ms: u64,
-    now_ms: u64,
+    now: Reading,
     /// `None`: the lottery is not open.
     next: Option<Next>,
     new: Vec<NewEntry>,
@@ -199,8 +199,12 @@ impl Page {
     fn take(&mut self, entrant: &Entrant) -> Result<Entry, Refusal> {
         let late = || Refusal::new(Code::LotteryClosed, "this lottery takes no more entries");
         let next = self.next.as_mut().ok_or_else(late)?;
-        let came_ms = entrant.posted_ms.unwrap_or(self.now_ms);
-        if came_ms >= self.draw_at_ms {
+        let now_ms = self.now.ms();
+        let came_ms = entrant.posted_ms.unwrap_or(now_ms);
+        // A danmaku has the time of the wall clock. While that is in doubt nothing is taken after
+        // the time by the steady one.
+        let is_over = self.now.certain().is_none() && now_ms >= self.draw_at_ms;
+        if is_over || came_ms >= self.draw_at_ms {
             return Err(late());
         }
         let entered_at_ms = next.last_ms.max(came_ms);
@@ -220,18 +224,23 @@ mod tests {
     }
 
     fn page(now_ms: u64) -> Page {
-        Page { draw_at_ms: 1_000, now_ms, next: Some(Next { n: 7, last_ms: 500 }), new: Vec::new() }
+        Page {
+            draw_at_ms: 1_000,
+            now: Reading::Certain(now_ms),
+            next: Some(Next { n: 7, last_ms: 500 }),
+            new: Vec::new(),
+        }
     }
 
     #[test]
     fn times_do_not_go_back_and_numbers_have_no_holes() {
-        let mut page = page(400);
-        let taken: Vec<Entry> = [entrant(1, None), entrant(2, Some(450)), entrant(3, Some(999)), entrant(4, None)]
+        let mut page = page(700);
+        let taken: Vec<Entry> = [entrant(1, Some(450)), entrant(2, None), entrant(3, Some(450)), entrant(4, Some(999))]
             .iter()
             .map(|entrant| page.take(entrant).unwrap())
             .collect();
         let told: Vec<(u64, u64)> = taken.iter().map(|entry| (entry.n, entry.entered_at_ms)).collect();
-        assert_eq!(told, [(7, 500), (8, 500), (9, 999), (10, 999)]);
+        assert_eq!(told, [(7, 500), (8, 700), (9, 700), (10, 999)]);
         assert_eq!(page.next.unwrap().n, 11);
     }
 
@@ -241,6 +250,8 @@ mod tests {
         assert_eq!(late.take(&entrant(1, None)).unwrap_err().code, Code::LotteryClosed);
         assert_eq!(late.take(&entrant(2, Some(1_000))).unwrap_err().code, Code::LotteryClosed);
         assert_eq!(late.take(&entrant(3, Some(999))).unwrap().entered_at_ms, 999);
+        let mut doubtful = Page { now: Reading::Doubtful(1_000), ..page(0) };
+        assert_eq!(doubtful.take(&entrant(4, Some(999))).unwrap_err().code, Code::LotteryClosed);
         let mut closed = Page { next: None, ..page(600) };
         assert_eq!(closed.take(&entrant(1, Some(10))).unwrap_err().code, Code::LotteryClosed);
     }

@@ -64,6 +64,10 @@ impl Core {
             failpoint::reached("lottery.after-freeze");
         }
         let row = self.find(id).await?;
+        if row.phase == LotteryPhase::Open {
+            // By the clock as it is now it was not due yet: the next look finds it.
+            store::give_lease_back(&self.db, id).await?;
+        }
         if row.phase != LotteryPhase::Closed {
             return Ok(());
         }
@@ -129,7 +133,7 @@ impl Core {
         let slot = self.outbox.slots(1).await?[0];
         failpoint::reached("lottery.before-decision");
         let now = self.platform.clock.now();
-        let decided_ms = now.0.cast_unsigned().max(row.closed_at_ms.unwrap_or_default());
+        let decided_ms = self.time.read().ms().max(row.closed_at_ms.unwrap_or_default());
         let mut tx = self.db.begin().await?;
         if !store::decide(&mut tx, id, seed.reveal(), decided_ms).await? {
             return Ok(());

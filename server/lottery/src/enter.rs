@@ -1,15 +1,16 @@
 //! Who may enter, by click or by keyword. Eligibility is judged here and never again.
 
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use common::{Failure, Outcome, rpc};
 use futures::stream::{StreamExt as _, iter};
 use idl::access::{Identity, SiteRole};
 use idl::event::RoomRole;
-use idl::live::Standing;
+use idl::live::{GetStanding, Standing};
 use idl::message::{GetKeywordPost, HasPosted, KeywordPost, ReadKeywordPosts};
-use idl::{Code, DanmakuId, LotteryId, Refusal};
+use idl::{Code, DanmakuId, Kind, LotteryId, Refusal, UserId};
 
 use crate::Core;
 use crate::desk::{Entrant, Taken};
@@ -21,6 +22,7 @@ const LOOK_EVERY: Duration = Duration::from_secs(2);
 /// Before the freeze they are looked for once more, no longer than this.
 const LAST_LOOK: Duration = Duration::from_millis(300);
 const POSTS_AT_ONCE: u32 = 500;
+const ENTRIES_AT_ONCE: usize = 64;
 const LOTTERIES_AT_ONCE: i64 = 500;
 
 impl Core {
@@ -62,14 +64,21 @@ impl Core {
                 return Err(Refusal::new(Code::KeywordNeeded, detail).into());
             }
         };
-        if let Some(session) = facts.posted_in() {
-            let request = HasPosted { room: facts.room, session, user: who.user };
-            if !rpc::answer(self.message.has_posted(rpc::within(rpc::EDGE_DEADLINE), request).await)?.posted {
+        self.has_posted(facts, who.user).await?;
+        Ok(Entrant { user: who.user, name: who.name.clone(), posted_ms })
+    }
+
+    /// Refuses who has not posted in the broadcast, if that is asked for.
+    async fn has_posted(&self, facts: &Facts, user: UserId) -> Result<(), Refusal> {
+        let Some(session) = facts.posted_in() else { return Ok(()) };
+        let request = HasPosted { room: facts.room, session, user };
+        match rpc::answer(self.message.has_posted(rpc::within(rpc::EDGE_DEADLINE), request).await)?.posted {
+            true => Ok(()),
+            false => {
                 let detail = "only who has posted a danmaku in this broadcast may enter";
-                return Err(Refusal::new(Code::NotEligible, detail).into());
+                Err(Refusal::new(Code::NotEligible, detail))
             }
         }
-        Ok(Entrant { user: who.user, name: who.name.clone(), posted_ms })
     }
 
     /// When the account posted this keyword danmaku.
@@ -84,8 +93,6 @@ impl Core {
 
     /// Enters whoever posted a keyword and is not in, as long as the process runs.
     pub(crate) async fn follow_keywords(&self) {
-        // Where each lottery's danmaku were read to. Those that are decided are forgotten.
-        let mut read = std::collections::HashMap::new();
         loop {
             tokio::time::sleep(LOOK_EVERY).await;
             let lotteries = match store::undecided(&self.db, LotteryId(0), LOTTERIES_AT_ONCE).await {
@@ -95,16 +102,14 @@ impl Core {
                     continue;
                 }
             };
-            let mut still = std::collections::HashMap::new();
-            for row in lotteries.iter().filter(|row| row.facts.keyword().is_some()) {
-                let mut after: Option<String> = read.remove(&row.facts.id).flatten();
-                if let Err(failure) = self.enter_keywords(&row.facts, &mut after).await {
+            let with_keyword: Vec<_> = lotteries.iter().filter(|row| row.facts.keyword().is_some()).collect();
+            self.keywords_read.retain(|id| with_keyword.iter().any(|row| row.facts.id == id));
+            for row in with_keyword {
+                if let Err(failure) = self.enter_keywords(&row.facts).await {
                     let refusal = failure.into_refusal(&format!("following the keyword of lottery {}", row.facts.id));
                     tracing::warn!(lottery.id = %row.facts.id, error = %refusal, "keyword danmaku are entered later");
                 }
-                still.insert(row.facts.id, after);
             }
-            read = still;
         }
     }
 
@@ -113,7 +118,7 @@ impl Core {
         if facts.keyword().is_none() {
             return;
         }
-        match tokio::time::timeout(LAST_LOOK, self.enter_keywords(facts, &mut None)).await {
+        match tokio::time::timeout(LAST_LOOK, self.enter_keywords(facts)).await {
             Ok(Ok(())) => {}
             Ok(Err(failure)) => {
                 _ = failure.into_refusal(&format!("the last look at the keyword of lottery {}", facts.id));
@@ -122,32 +127,75 @@ impl Core {
         }
     }
 
-    /// Enters whoever posted the keyword after this position, which moves on.
-    async fn enter_keywords(&self, facts: &Arc<Facts>, after: &mut Option<String>) -> Outcome<()> {
+    /// Enters whoever posted the keyword since the last look and may enter.
+    async fn enter_keywords(&self, facts: &Arc<Facts>) -> Outcome<()> {
         loop {
-            let request = ReadKeywordPosts { lottery: facts.id, after: after.clone(), limit: POSTS_AT_ONCE };
+            let after = self.keywords_read.get(facts.id);
+            let request = ReadKeywordPosts { lottery: facts.id, after, limit: POSTS_AT_ONCE };
             let page = rpc::answer(self.message.keyword_posts(rpc::within(rpc::EDGE_DEADLINE), request).await)?;
             let is_last = page.items.len() < POSTS_AT_ONCE as usize;
-            let entrants = page.items.into_iter().filter(|post| post.role == RoomRole::Viewer).map(by_keyword);
-            let entered = iter(entrants).map(|entrant| self.desk.enter(facts, entrant));
-            let outcomes: Vec<Outcome<Taken>> = entered.buffer_unordered(POSTS_AT_ONCE as usize).collect().await;
-            for outcome in outcomes {
-                match outcome {
-                    // Too late is too late; whatever else keeps somebody out may pass.
-                    Err(Failure::Refused(refusal)) if refusal.code == Code::LotteryClosed => {}
-                    outcome => _ = outcome?,
-                }
-            }
-            *after = Some(page.after);
+            // Nearly all of them are in: their entry came with the danmaku.
+            let users = page.items.iter().map(|post| post.user);
+            let known = entries::of_users(&mut *self.db.reader().acquire().await?, facts.id, users).await?;
+            let missing = page.items.into_iter().filter(|post| !known.contains_key(&post.user));
+            let entered = iter(missing).map(|post| self.enter_by_keyword(facts, post));
+            let outcomes: Vec<Outcome<()>> = entered.buffer_unordered(ENTRIES_AT_ONCE).collect().await;
+            outcomes.into_iter().collect::<Outcome<()>>()?;
+            self.keywords_read.set(facts.id, page.after);
             if is_last {
                 return Ok(());
             }
         }
     }
+
+    /// Enters who posted this, by the same rules as if it had come with the danmaku. Who may
+    /// not enter is left out for good; what may pass is an error, and tried again.
+    async fn enter_by_keyword(&self, facts: &Arc<Facts>, post: KeywordPost) -> Outcome<()> {
+        let may = async {
+            if post.role != RoomRole::Viewer {
+                return Err(Refusal::new(Code::NotEligible, "hosts take no part"));
+            }
+            let request = GetStanding { room: facts.room, user: post.user };
+            let standing = rpc::answer(self.live.standing(rpc::within(rpc::EDGE_DEADLINE), request).await)?;
+            // What the account is on the site was in its role in the room.
+            may_enter(&standing, SiteRole::Member, facts.test)?;
+            self.has_posted(facts, post.user).await
+        };
+        let entered = match may.await {
+            Ok(()) => {
+                let posted_ms = Some(post.sent_at.0.cast_unsigned());
+                self.desk.enter(facts, Entrant { user: post.user, name: post.user_name, posted_ms }).await.map(drop)
+            }
+            Err(refusal) => Err(refusal.into()),
+        };
+        match entered {
+            Err(Failure::Refused(refusal)) if !matches!(refusal.kind(), Kind::Unavailable | Kind::Internal) => Ok(()),
+            entered => entered,
+        }
+    }
 }
 
-fn by_keyword(post: KeywordPost) -> Entrant {
-    Entrant { user: post.user, name: post.user_name, posted_ms: Some(post.sent_at.0.cast_unsigned()) }
+/// Where the keyword danmaku of each lottery were read to. Those of lotteries that are decided
+/// are forgotten.
+#[derive(Debug, Default)]
+pub(crate) struct KeywordsRead(Mutex<HashMap<LotteryId, String>>);
+
+impl KeywordsRead {
+    fn of(&self) -> MutexGuard<'_, HashMap<LotteryId, String>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn get(&self, id: LotteryId) -> Option<String> {
+        self.of().get(&id).cloned()
+    }
+
+    fn set(&self, id: LotteryId, after: String) {
+        self.of().insert(id, after);
+    }
+
+    fn retain(&self, still: impl Fn(LotteryId) -> bool) {
+        self.of().retain(|id, _| still(*id));
+    }
 }
 
 /// Whether what an account is in the room lets it enter.

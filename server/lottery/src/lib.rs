@@ -84,6 +84,7 @@ struct Core {
     known: Cache<LotteryId, Arc<Facts>>,
     /// Drawn lotteries as everybody sees them, by version.
     decided: Cache<(LotteryId, u64), RoomLottery>,
+    keywords_read: enter::KeywordsRead,
 }
 
 impl Lottery {
@@ -129,6 +130,7 @@ impl Lottery {
             desk,
             known: Cache::new(KNOWN),
             decided: Cache::new(KNOWN),
+            keywords_read: enter::KeywordsRead::default(),
         });
         core.begin_rounds();
         core.begin_draws()?;

@@ -4,7 +4,7 @@ use common::idempotency::Key;
 use common::{Outcome, rpc};
 use idl::access::{Identity, SiteRole};
 use idl::event::{LotteryChange, LotteryPhase, RoomRole};
-use idl::live::{GetStanding, SetKeyword, Standing};
+use idl::live::{EndKeyword, GetStanding, SetKeyword, Standing};
 use idl::lottery::OpenLottery;
 use idl::{Caller, Code, LotteryId, Refusal, RoomId, Timestamp};
 
@@ -32,17 +32,32 @@ impl Core {
         require_host(who, &standing)?;
         let id = LotteryId(self.ids.next().await?);
         let spec = self.spec(&plan, id, room, &standing)?;
-        if let Some(keyword) = plan.keyword {
-            self.set_keyword(request.caller, &spec, keyword).await?;
+        if let Some(keyword) = plan.keyword
+            && let Err(refusal) = self.set_keyword(request.caller, &spec, keyword).await
+        {
+            self.end_keyword(room, id).await;
+            return match (refusal.code, &key) {
+                // By the same request, which came twice at once and is not done yet, or is by now.
+                (Code::KeywordTaken, Some(_)) => match self.opened_before(key.as_ref()).await? {
+                    Some(earlier) => Ok(earlier),
+                    None => Err(refusal.retry_after_ms(1_000).into()),
+                },
+                _ => Err(refusal.into()),
+            };
         }
         let opened = self.insert(who, &spec, plan.test, key.as_ref()).await;
         let is_this = opened.as_ref().is_ok_and(|row| row.facts.id == id);
         if !is_this {
-            // Its keyword would keep others from it until its time is over, which it is in any case.
-            let request = idl::live::EndKeyword { room, lottery: id };
-            _ = self.live.end_keyword(rpc::within(rpc::EDGE_DEADLINE), request).await;
+            self.end_keyword(room, id).await;
         }
         opened
+    }
+
+    /// The keyword of a lottery that was not opened would keep others from it until its time
+    /// is over, which it is in any case.
+    async fn end_keyword(&self, room: RoomId, lottery: LotteryId) {
+        let request = EndKeyword { room, lottery };
+        _ = self.live.end_keyword(rpc::within(rpc::EDGE_DEADLINE), request).await;
     }
 
     fn spec(&self, plan: &Plan, id: LotteryId, room: RoomId, standing: &Standing) -> Outcome<SpecText> {
@@ -64,12 +79,11 @@ impl Core {
         }
     }
 
-    async fn set_keyword(&self, caller: Caller, spec: &SpecText, keyword: String) -> Outcome<()> {
+    async fn set_keyword(&self, caller: Caller, spec: &SpecText, keyword: String) -> Result<(), Refusal> {
         let spec = spec.spec();
         let until = Timestamp(spec.draw_at_ms.cast_signed());
         let request = SetKeyword { caller, room: spec.room_id, lottery: spec.lottery_id, keyword, until };
-        rpc::answer(self.live.set_keyword(rpc::within(rpc::EDGE_DEADLINE), request).await)?;
-        Ok(())
+        rpc::answer(self.live.set_keyword(rpc::within(rpc::EDGE_DEADLINE), request).await).map(drop)
     }
 
     async fn insert(&self, who: &Identity, spec: &SpecText, test: bool, key: Option<&Key>) -> Outcome<Row> {

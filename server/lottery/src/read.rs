@@ -48,7 +48,8 @@ impl Core {
         if row.phase != LotteryPhase::Drawn {
             return Ok(Results::default());
         }
-        Ok(results::of(&mut *self.db.reader().acquire().await?, row.facts.id).await?)
+        // One snapshot of places, replacements and claims.
+        Ok(results::of(&mut *self.db.reader().begin().await?, row.facts.id).await?)
     }
 
     /// The lottery as everybody sees it.

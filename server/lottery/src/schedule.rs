@@ -19,6 +19,8 @@ const LOOK_EVERY: Duration = Duration::from_millis(100);
 /// Lotteries that are due at once. More: the next look finds them.
 const MOST_DUE: i64 = 200;
 const DRAW_OURSELVES_AFTER: Duration = Duration::from_millis(500);
+/// A draw that fails is tried again at least this often.
+const MOST_PAUSE: Duration = Duration::from_secs(30);
 
 impl Core {
     /// Begins to draw: what the queue brings, and what it does not.
@@ -53,10 +55,18 @@ impl Core {
     }
 }
 
+/// A lottery that was sent through the queue, or drawn here.
+#[derive(Debug, Clone, Copy)]
+struct Sent {
+    at: Instant,
+    /// If it is due again so long after, it is drawn here; longer each time.
+    pause: Duration,
+}
+
 struct Schedule {
     core: Arc<Core>,
-    /// What was sent through the queue, and when. Those that are due no more are forgotten.
-    sent: HashMap<LotteryId, Instant>,
+    /// What was sent through the queue. Those that have not been due for a while are forgotten.
+    sent: HashMap<LotteryId, Sent>,
     draws: JoinSet<()>,
 }
 
@@ -66,28 +76,28 @@ impl Schedule {
         // Read at every look, so that the clock is watched also while nothing is due.
         let Some(now_ms) = self.core.time.read().certain() else { return Ok(()) };
         let due = store::due(&self.core.db, now_ms, MOST_DUE).await?;
-        self.sent.retain(|id, _| due.contains(id));
+        self.sent.retain(|id, sent| due.contains(id) || sent.at.elapsed() < MOST_PAUSE);
         for id in due {
             match self.sent.get(&id) {
                 None => {
-                    self.sent.insert(id, Instant::now());
+                    self.sent.insert(id, Sent { at: Instant::now(), pause: DRAW_OURSELVES_AFTER });
                     if let Err(full) = self.core.platform.queue.publish(TOPIC, id.to_string()) {
                         tracing::warn!(lottery.id = %id, error = %full, "a draw could not be queued");
                     }
                 }
-                Some(sent) if sent.elapsed() >= DRAW_OURSELVES_AFTER => self.draw_here(id),
+                Some(sent) if sent.at.elapsed() >= sent.pause => self.draw_here(id, sent.pause),
                 Some(_) => {}
             }
         }
         Ok(())
     }
 
-    fn draw_here(&mut self, id: LotteryId) {
+    fn draw_here(&mut self, id: LotteryId, pause: Duration) {
         // Full: the next look tries again.
         if self.draws.len() >= self.core.settings.draws_at_once.get() {
             return;
         }
-        self.sent.insert(id, Instant::now());
+        self.sent.insert(id, Sent { at: Instant::now(), pause: (2 * pause).min(MOST_PAUSE) });
         let core = Arc::clone(&self.core);
         self.draws.spawn(async move { _ = core.draw_message(&id.to_string()).await });
     }

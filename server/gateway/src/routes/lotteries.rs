@@ -57,7 +57,7 @@ async fn list_lotteries(
     Ok(Json(rpc::answer(gateway.lottery().lotteries(rpc::within(rpc::EDGE_DEADLINE), request).await)?))
 }
 
-/// Open a lottery in a room that is live. Its owner.
+/// Open a lottery in a room that is live. Its owner and site admins.
 ///
 /// From the answer on nothing about it can be changed unnoticed: `opened` is the signed
 /// promise that binds it. It can only be called off.
@@ -111,7 +111,8 @@ struct CancelBody {
     reason: String,
 }
 
-/// Call an open lottery off, for everybody to see; again, nothing changes. The room's owner.
+/// Call an open lottery off, for everybody to see; again, nothing changes. The room's owner
+/// and site admins.
 #[utoipa::path(
     post,
     path = "/api/v1/lotteries/{id}/cancel",
@@ -143,7 +144,7 @@ struct RedrawBody {
 }
 
 /// Take a winner out who has not claimed in time: the next in the ranking gets the prize.
-/// The room's owner.
+/// The room's owner and site admins.
 #[utoipa::path(
     post,
     path = "/api/v1/lotteries/{id}/redraw",

@@ -43,7 +43,7 @@ pub(crate) async fn lock(tx: &mut Tx, id: LotteryId) -> sqlx::Result<Option<Next
 
 /// The entries that these accounts have already.
 pub(crate) async fn of_users(
-    tx: &mut Tx,
+    db: &mut sqlx::AnyConnection,
     id: LotteryId,
     users: impl Iterator<Item = UserId>,
 ) -> sqlx::Result<HashMap<UserId, Entry>> {
@@ -51,8 +51,10 @@ pub(crate) async fn of_users(
     sql.push_bind(id.as_i64()).push(" AND user_id IN (");
     let mut list = sql.separated(", ");
     users.for_each(|user| _ = list.push_bind(user.as_i64()));
+    // An empty list is no SQL.
+    list.push("0");
     sql.push(")");
-    let rows = sql.build().fetch_all(&mut **tx).await?;
+    let rows = sql.build().fetch_all(db).await?;
     rows.iter().map(|row| entry(row).map(|entry| (entry.user_id, entry))).collect()
 }
 
