@@ -71,6 +71,7 @@ impl Core {
         if row.phase != LotteryPhase::Closed {
             return Ok(());
         }
+        let _place = self.drawing.acquire().await.map_err(anyhow::Error::from)?;
         let leaves = self.leaves(&row).await?;
         let row = match row.closed {
             Some(_) => row,

@@ -17,6 +17,7 @@ use idl::push::PushClient;
 use moka::sync::Cache;
 use serde::{Deserialize, Serialize};
 use tarpc::server::Channel as _;
+use tokio::sync::Semaphore;
 
 mod announce;
 mod desk;
@@ -85,6 +86,8 @@ struct Core {
     /// Drawn lotteries as everybody sees them, by version.
     decided: Cache<(LotteryId, u64), RoomLottery>,
     keywords_read: enter::KeywordsRead,
+    /// Places for those that are drawn at the same time.
+    drawing: Semaphore,
 }
 
 impl Lottery {
@@ -116,6 +119,7 @@ impl Lottery {
         let (waiting, batch) = (settings.waiting_entries.get(), settings.batch_entries.get());
         let desk = desk::Desk::new(db.clone(), Arc::clone(&time), platform.lifecycle.clone(), waiting, batch);
         let core = Arc::new(Core {
+            drawing: Semaphore::new(settings.draws_at_once.get()),
             settings,
             outbox: Outbox::new(db.clone(), ids.clone()),
             platform: platform.clone(),

@@ -18,6 +18,9 @@ const TOPIC: &str = "lottery.draw";
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 /// Lotteries that are due at once. More: the next look finds them.
 const MOST_DUE: i64 = 200;
+/// Lotteries that are being frozen or wait to be drawn. More than are drawn at the same time: a
+/// freeze is not late because others are large.
+const IN_HAND: usize = 32;
 const DRAW_OURSELVES_AFTER: Duration = Duration::from_millis(500);
 /// A draw that fails is tried again at least this often.
 const MOST_PAUSE: Duration = Duration::from_secs(30);
@@ -31,7 +34,7 @@ impl Core {
             let core = Arc::clone(&core);
             async move { core.draw_message(&message.body).await }
         };
-        self.platform.queue.consume(TOPIC, self.settings.draws_at_once.get(), lifecycle, handler)?;
+        self.platform.queue.consume(TOPIC, IN_HAND, lifecycle, handler)?;
         let (core, soft) = (Arc::clone(self), lifecycle.soft().clone());
         lifecycle.spawn("lottery.schedule", async move {
             let mut schedule = Schedule { core, sent: HashMap::new(), draws: JoinSet::new() };
@@ -94,7 +97,7 @@ impl Schedule {
 
     fn draw_here(&mut self, id: LotteryId, pause: Duration) {
         // Full: the next look tries again.
-        if self.draws.len() >= self.core.settings.draws_at_once.get() {
+        if self.draws.len() >= IN_HAND {
             return;
         }
         self.sent.insert(id, Sent { at: Instant::now(), pause: (2 * pause).min(MOST_PAUSE) });
