@@ -118,6 +118,23 @@ async fn a_keyword_whose_entry_never_came_is_found() {
 }
 
 #[tokio::test]
+async fn a_keyword_that_was_refused_is_not_an_entry_later() {
+    let stage = Stage::new().await;
+    let body = LotteryBody { keyword: Some("go".to_owned()), posted: true, ..minute() };
+    let lottery = stage.open(body).await;
+    for user in [5, 6] {
+        stage.message.post_keyword(lottery, keyword(user, 1_000, RoomRole::Viewer));
+    }
+    stage.message.post(UserId(5));
+    let refused = stage.enter_by(lottery, 6, Some(DanmakuId(1_006))).await.unwrap_err();
+    assert_eq!(refused.code, Code::NotEligible, "who posted in another broadcast only");
+    stage.clock.advance_ms(60_000);
+    _ = stage.drawn(lottery).await;
+    let entries = stage.entries(lottery).await;
+    assert_eq!(entries.iter().map(|entry| entry.user_id.0).collect::<Vec<_>>(), [5]);
+}
+
+#[tokio::test]
 async fn the_freeze_comes_also_if_keywords_cannot_be_read() {
     let stage = Stage::new().await;
     let lottery = with_keyword(&stage).await;
