@@ -8,6 +8,8 @@ use unicode_normalization::char::is_combining_mark;
 use unicode_properties::{GeneralCategory, UnicodeGeneralCategory};
 use utoipa::ToSchema;
 
+use crate::Refusal;
+
 /// The most characters (Unicode scalar values) a danmaku may have after trimming.
 pub const MAX_TEXT_CHARS: usize = 100;
 
@@ -84,6 +86,17 @@ impl From<DanmakuText> for String {
     fn from(text: DanmakuText) -> Self {
         text.0
     }
+}
+
+/// A field of a request that is such a line: [`check_line`], trimmed.
+///
+/// # Errors
+/// The refusal names the field and what is wrong with it, the first thing only.
+pub fn line(pointer: &str, text: &str, max_chars: usize) -> Result<String, Refusal> {
+    check_line(text, max_chars).map(str::to_owned).map_err(|error| match error {
+        BadText::TooLong => Refusal::field(pointer, format!("more than {max_chars} characters")),
+        other => Refusal::field(pointer, other.to_string()),
+    })
 }
 
 /// Trims a line that people will see and checks its characters: 1 to `max_chars`, no

@@ -13,20 +13,11 @@ use utoipa::{PartialSchema, ToSchema};
 pub struct BadHex(usize);
 
 fn parse_hex<const N: usize>(text: &str) -> Result<[u8; N], BadHex> {
-    let digit = |c: u8| match c {
-        b'0'..=b'9' => Ok(c - b'0'),
-        b'a'..=b'f' => Ok(c - b'a' + 10),
-        _ => Err(BadHex(N)),
-    };
-    let text = text.as_bytes();
-    if text.len() != 2 * N {
-        return Err(BadHex(N));
-    }
     let mut bytes = [0; N];
-    for (byte, pair) in bytes.iter_mut().zip(text.chunks_exact(2)) {
-        *byte = digit(pair[0])? << 4 | digit(pair[1])?;
-    }
-    Ok(bytes)
+    // The library takes capitals, too.
+    let is_lower_case = !text.bytes().any(|c| c.is_ascii_uppercase());
+    let decoded = hex::decode_to_slice(text, &mut bytes).is_ok();
+    if is_lower_case && decoded { Ok(bytes) } else { Err(BadHex(N)) }
 }
 
 macro_rules! hex {

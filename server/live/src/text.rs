@@ -1,7 +1,7 @@
 //! What a room may say about itself. Pure.
 
 use idl::Refusal;
-use idl::danmaku::{BadText, MAX_KEYWORD_CHARS, check_line, keyword_form};
+use idl::danmaku::{MAX_KEYWORD_CHARS, keyword_form, line};
 use idl::event::RoomRules;
 use idl::live::RoomText;
 
@@ -76,13 +76,6 @@ pub(crate) fn rules(rules: &RoomRules) -> Result<(), Refusal> {
 /// The form of a keyword of 1 to 20 characters.
 pub(crate) fn keyword(text: &str) -> Result<String, Refusal> {
     line("/keyword", text, MAX_KEYWORD_CHARS).map(|line| keyword_form(&line))
-}
-
-fn line(pointer: &str, text: &str, max_chars: usize) -> Result<String, Refusal> {
-    check_line(text, max_chars).map(str::to_owned).map_err(|error| match error {
-        BadText::TooLong => Refusal::field(pointer, format!("more than {max_chars} characters")),
-        other => Refusal::field(pointer, other.to_string()),
-    })
 }
 
 #[cfg(test)]

@@ -17,6 +17,7 @@ use crate::protocol::merkle::{self, PagedTree};
 use crate::protocol::prizes;
 use crate::protocol::rank::{DrawKey, Ranked, Ranking};
 use crate::row::Row;
+use crate::seal::Seed;
 use crate::store::results::Place;
 use crate::store::{self, entries, results};
 use crate::{Core, announce};
@@ -129,8 +130,8 @@ impl Core {
     /// Finds the winners, stores them and reveals the seed.
     async fn decide(&self, row: &Row, leaves: Leaves) -> Outcome<()> {
         let id = row.facts.id;
-        let places = self.places(row, leaves, SPARE_PLACES).await?;
         let seed = self.seal.open(id, &row.sealed_seed)?;
+        let places = self.places(row, &seed, leaves, SPARE_PLACES).await?;
         let slot = self.outbox.slots(1).await?[0];
         failpoint::reached("lottery.before-decision");
         let now = self.platform.clock.now();
@@ -156,10 +157,9 @@ impl Core {
 
     /// The first places of the ranking: one for each prize and each replacement so far, and
     /// `spare` more.
-    async fn places(&self, row: &Row, leaves: Leaves, spare: usize) -> Outcome<Vec<Place>> {
+    async fn places(&self, row: &Row, seed: &Seed, leaves: Leaves, spare: usize) -> Outcome<Vec<Place>> {
         let id = row.facts.id;
         let closed = row.closed.as_ref().ok_or_else(|| anyhow::anyhow!("lottery {id} has no root"))?;
-        let seed = self.seal.open(id, &row.sealed_seed)?;
         let spec = &row.facts.spec;
         let key = DrawKey::derive(seed.reveal(), spec.hash(), &closed.root, closed.count, None);
         let places = prizes::places(&spec.spec().prizes, spare, closed.count);
@@ -185,7 +185,8 @@ impl Core {
             return Ok(());
         }
         let leaves = self.leaves(row).await?;
-        let places = self.places(row, leaves, replaced + SPARE_PLACES).await?;
+        let seed = self.seal.open(id, &row.sealed_seed)?;
+        let places = self.places(row, &seed, leaves, replaced + SPARE_PLACES).await?;
         let mut tx = self.db.begin().await?;
         results::keep_places(&self.db, &mut tx, id, kept, &places[kept.min(places.len())..]).await?;
         Ok(tx.commit().await?)

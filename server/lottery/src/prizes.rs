@@ -95,35 +95,35 @@ pub(crate) enum Deed {
 impl Core {
     /// The winner takes the prize, or does not want it.
     pub(crate) async fn answer_prize(&self, who: &Identity, id: LotteryId, deed: Deed) -> Outcome<()> {
-        self.find(id).await?;
+        let row = self.find(id).await?;
         let none = || Refusal::new(Code::NoSuchEntry, "this account is not in this lottery");
         let entry = entries::of_user(&self.db, id, who.user).await?.ok_or_else(none)?;
-        self.settle(id, entry.n, deed).await
+        self.settle(&row, entry.n, deed).await
     }
 
     /// Takes a winner out who has not claimed in time.
     pub(crate) async fn redraw(&self, who: &Identity, id: LotteryId, n: u64) -> Outcome<Row> {
         let row = self.find(id).await?;
         self.require_host(who, &row.facts).await?;
-        self.settle(id, n, Deed::Redraw).await?;
+        self.settle(&row, n, Deed::Redraw).await?;
         self.find(id).await
     }
 
     /// One change of who holds what, in one transaction.
-    async fn settle(&self, id: LotteryId, n: u64, deed: Deed) -> Outcome<()> {
+    async fn settle(&self, row: &Row, n: u64, deed: Deed) -> Outcome<()> {
+        let id = row.facts.id;
         self.platform.space.check()?;
-        let row = self.find(id).await?;
         if row.phase != LotteryPhase::Drawn {
-            return Err(not_drawn(&row).into());
+            return Err(not_drawn(row).into());
         }
         if deed != Deed::Claim {
             let replaced = results::of(&mut *self.db.reader().acquire().await?, id).await?.replaced.len();
-            self.keep_enough_places(&row, replaced).await?;
+            self.keep_enough_places(row, replaced).await?;
         }
         let slot = self.outbox.slots(1).await?[0];
         let mut tx = self.db.begin().await?;
         if !store::lock_drawn(&mut tx, id).await? {
-            return Err(not_drawn(&row).into());
+            return Err(not_drawn(row).into());
         }
         let results = results::of(&mut tx, id).await?;
         let needed = places(&row.facts.spec.spec().prizes, results.replaced.len() + 1, row.entries);
@@ -138,12 +138,12 @@ impl Core {
             return Err(Refusal::new(Code::Unavailable, detail).retry_after_ms(60_000).into());
         }
         let now = Timestamp(reading.ms().cast_signed());
-        let outcome = judge(&row, &results, n, deed, reading.ms())?;
+        let outcome = judge(row, &results, n, deed, reading.ms())?;
         match outcome {
             Verdict::Nothing => return Ok(()),
             Verdict::Claim => results::claim(&self.db, &mut tx, id, n, now).await?,
             Verdict::Replace(reason, at_ms) => {
-                let mut chain = ReplacementChain::after(row.facts.spec.hash(), signed(&row)?, &results.replaced);
+                let mut chain = ReplacementChain::after(row.facts.spec.hash(), signed(row)?, &results.replaced);
                 let record = self.receipt_key(&row.facts)?.replace(&mut chain, n, reason, at_ms);
                 results::replace(&mut tx, id, results.replaced.len(), &record).await?;
                 let row = store::find(&mut *tx, id).await?.ok_or_else(|| vanished(id))?;

@@ -112,8 +112,10 @@ impl Core {
             let request = GetRoom { room: asked.room };
             rpc::answer(self.live.room(rpc::within(rpc::EDGE_DEADLINE), request).await)?;
         }
-        let (rows, next_cursor) =
-            cursor::page(rows, limit, &list, |row| Position { rank: row.opens_at_ms, id: row.facts.id.as_i64() });
+        let (rows, next_cursor) = cursor::page(rows, limit, &list, |row| Position {
+            rank: row.facts.spec.spec().opens_at_ms.cast_signed(),
+            id: row.facts.id.as_i64(),
+        });
         let mut items = Vec::with_capacity(rows.len());
         for row in rows {
             items.push(self.view(&row).await?);

@@ -55,7 +55,6 @@ pub(crate) struct RawRow {
     commitment: String,
     opened_signature: String,
     sealed_seed: String,
-    opens_at_ms: i64,
     next_n: i64,
     closed_at_ms: Option<i64>,
     root: Option<String>,
@@ -71,7 +70,7 @@ pub(crate) struct RawRow {
 macro_rules! lottery_columns {
     ($rest:literal) => {
         concat!(
-            "SELECT id, room_id, test, phase, version, spec, commitment, opened_signature, sealed_seed, opens_at_ms, \
+            "SELECT id, room_id, test, phase, version, spec, commitment, opened_signature, sealed_seed, \
              next_n, closed_at_ms, root, closed_signature, drawn_at_ms, seed, cancelled_at_ms, cancel_reason, \
              cancelled_signature FROM lottery ",
             $rest
@@ -89,7 +88,6 @@ pub(crate) struct Row {
     /// Entries so far, or in all.
     pub(crate) entries: u64,
     pub(crate) sealed_seed: String,
-    pub(crate) opens_at_ms: i64,
     pub(crate) closed_at_ms: Option<u64>,
     /// The freeze, once it was signed.
     pub(crate) closed: Option<Closed>,
@@ -141,7 +139,6 @@ impl RawRow {
             version: self.version.cast_unsigned(),
             entries,
             sealed_seed: self.sealed_seed,
-            opens_at_ms: self.opens_at_ms,
             closed_at_ms,
             closed,
             drawn_at_ms: self.drawn_at_ms,

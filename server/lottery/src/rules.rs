@@ -1,6 +1,6 @@
 //! What a lottery may be. Pure.
 
-use idl::danmaku::{BadText, MAX_KEYWORD_CHARS, check_line};
+use idl::danmaku::{MAX_KEYWORD_CHARS, line};
 use idl::draw::{Condition, Hash, One, Prize, Spec, Weight};
 use idl::event::LiveSession;
 use idl::lottery::LotteryBody;
@@ -76,13 +76,6 @@ fn prizes(tiers: &[Prize]) -> Result<Vec<Prize>, Refusal> {
 /// Why a lottery is called off: one line, for everybody.
 pub(crate) fn reason(text: &str) -> Result<String, Refusal> {
     line("/reason", text, MAX_REASON_CHARS)
-}
-
-fn line(pointer: &str, text: &str, max_chars: usize) -> Result<String, Refusal> {
-    check_line(text, max_chars).map(str::to_owned).map_err(|error| match error {
-        BadText::TooLong => Refusal::field(pointer, format!("more than {max_chars} characters")),
-        other => Refusal::field(pointer, other.to_string()),
-    })
 }
 
 impl Plan {

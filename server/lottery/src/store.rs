@@ -13,6 +13,9 @@ use crate::row::{CANCELLED, CLOSED, DRAWN, OPEN, RawRow, Row, lottery_columns};
 pub(crate) mod entries;
 pub(crate) mod results;
 
+/// Rows in one statement: below every database's limit of parameters.
+const ROWS_AT_ONCE: usize = 500;
+
 /// One more lottery that is not decided in this room; `false` if it has `most` already.
 pub(crate) async fn claim_place(db: &Db, tx: &mut Tx, room: RoomId, most: u32) -> sqlx::Result<bool> {
     let first = format!("{}room_undecided (room_id, lotteries) VALUES (?, 0)", db.insert_ignore());

@@ -10,7 +10,7 @@ use idl::draw::{Entry, Hash};
 use sha2::{Digest as _, Sha256};
 
 /// How many leaves a page has; the last one may have fewer.
-pub const PAGE: usize = 1 << 13;
+pub const PAGE: usize = idl::lottery::ENTRIES_PER_PAGE as usize;
 
 /// The bytes of an entry that are hashed: `u64(n) ‖ u64(user_id) ‖ u64(entered_at_ms) ‖
 /// u32(weight)`, big-endian. A weight that no `u32` holds is cut off at the largest one: the

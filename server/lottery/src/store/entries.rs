@@ -10,10 +10,8 @@ use idl::{LotteryId, UserId};
 use sqlx::any::AnyRow;
 use sqlx::{Any, QueryBuilder, Row as _};
 
+use super::ROWS_AT_ONCE;
 use crate::row::OPEN;
-
-/// Rows in one statement: below every database's limit of parameters.
-const ROWS_AT_ONCE: usize = 500;
 
 /// Where the next entry of an open lottery goes.
 #[derive(Debug, Clone, Copy)]

@@ -9,10 +9,9 @@ use idl::lottery::Key;
 use idl::{LotteryId, Timestamp, UserId};
 use sqlx::{Any, QueryBuilder, Row as _};
 
+use super::ROWS_AT_ONCE;
 use super::entries::{number, parse};
 use crate::protocol::rank::Ranked;
-
-const ROWS_AT_ONCE: usize = 500;
 
 /// A place of the ranking, with the name that the entry came with.
 #[derive(Debug, Clone)]
