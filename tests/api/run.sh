@@ -7,12 +7,7 @@ cd "$(dirname "$0")"
 root=$(cd ../.. && pwd)
 goligoli=${GOLIGOLI:-$root/target/debug/goligoli}
 
-venv=$root/target/venv-api
-if ! cmp -s requirements.txt "$venv/installed"; then
-    python3 -m venv "$venv"
-    "$venv/bin/pip" install --quiet --disable-pip-version-check -r requirements.txt
-    cp requirements.txt "$venv/installed"
-fi
+venv=$(../venv.sh api requirements.txt)
 
 data=$(mktemp -d)
 port=$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')

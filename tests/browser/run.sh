@@ -13,12 +13,7 @@ export GOLIGOLI=${GOLIGOLI:-$root/target/debug/goligoli}
 
 npm ci --no-audit --no-fund
 
-venv=$root/target/venv-clients
-if ! cmp -s clients/requirements.txt "$venv/installed"; then
-    python3 -m venv "$venv"
-    "$venv/bin/pip" install --quiet --disable-pip-version-check -r clients/requirements.txt
-    cp clients/requirements.txt "$venv/installed"
-fi
+venv=$(../venv.sh clients clients/requirements.txt)
 
 [ $# -gt 0 ] || set -- *.test.js
 # Two files at a time: each has a server and a browser of its own.

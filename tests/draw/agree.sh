@@ -7,12 +7,7 @@ cd "$(dirname "$0")"
 root=$(cd ../.. && pwd)
 goligoli=${GOLIGOLI:-$root/target/release/goligoli}
 
-venv=$root/target/venv-draw
-if ! cmp -s requirements.txt "$venv/installed"; then
-    python3 -m venv "$venv"
-    "$venv/bin/pip" install --quiet --disable-pip-version-check -r requirements.txt
-    cp requirements.txt "$venv/installed"
-fi
+venv=$(../venv.sh draw requirements.txt)
 
 "$venv/bin/python" -m unittest -q test_verify_draw
 "$venv/bin/python" agree.py "$goligoli" "$@"
