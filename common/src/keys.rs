@@ -77,6 +77,14 @@ impl<'de> Deserialize<'de> for ConfiguredKey {
     }
 }
 
+impl ConfiguredKey {
+    /// The key, if one is configured.
+    #[must_use]
+    pub const fn configured(&self) -> Option<&SecretKey> {
+        self.0.as_ref()
+    }
+}
+
 /// Where a key lies.
 pub(crate) fn file_of(data_dir: &Path, name: &str) -> PathBuf {
     data_dir.join("keys").join(name)
