@@ -22,6 +22,8 @@ use crate::{Db, Ids};
 const BATCH: i64 = 500;
 /// Another instance's rows, and what failed, are looked for this often.
 const POLL: Duration = Duration::from_secs(1);
+/// Who waits until facts are gone looks at least this often.
+const LOOK_AGAIN: Duration = Duration::from_millis(50);
 /// A stop waits so long for a last delivery.
 const LAST_PASS: Duration = Duration::from_millis(500);
 
@@ -31,6 +33,7 @@ pub struct Outbox {
     db: Db,
     ids: Ids,
     written: Arc<Notify>,
+    relayed: Arc<Notify>,
 }
 
 /// A fact that waits to be written with its id, taken before the transaction began.
@@ -45,7 +48,7 @@ impl Outbox {
     /// The outbox in `db`.
     #[must_use]
     pub fn new(db: Db, ids: Ids) -> Self {
-        Self { db, ids, written: Arc::default() }
+        Self { db, ids, written: Arc::default(), relayed: Arc::default() }
     }
 
     /// Takes places for `n` facts, before the transaction begins.
@@ -75,6 +78,27 @@ impl Outbox {
     /// Says that a transaction with facts was committed.
     pub fn committed(&self) {
         self.written.notify_one();
+    }
+
+    /// Waits until no committed fact about `topic` is left to be relayed; `false` if that takes
+    /// longer than `within`.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub async fn drained(&self, topic: u64, within: Duration) -> sqlx::Result<bool> {
+        const WAITS: &str = "SELECT 1 FROM outbox WHERE topic = ? LIMIT 1";
+        let drained = async {
+            loop {
+                let relayed = self.relayed.notified();
+                let waits = sqlx::query(WAITS).bind(topic.cast_signed()).fetch_optional(self.db.reader()).await?;
+                if waits.is_none() {
+                    return Ok(true);
+                }
+                // Another instance may relay it.
+                _ = tokio::time::timeout(LOOK_AGAIN, relayed).await;
+            }
+        };
+        tokio::time::timeout(within, drained).await.unwrap_or(Ok(false))
     }
 
     /// Hands facts to `deliver`, by topic, until `stop`. What is refused as wrong in itself
@@ -189,7 +213,9 @@ impl Outbox {
         for fact in facts {
             sqlx::query("DELETE FROM outbox WHERE id = ?").bind(fact.id).execute(&mut *tx).await?;
         }
-        tx.commit().await
+        tx.commit().await?;
+        self.relayed.notify_waiters();
+        Ok(())
     }
 }
 

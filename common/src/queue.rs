@@ -93,7 +93,8 @@ impl Queue {
     }
 
     /// Consumes a topic until the process stops: at most `at_once` messages are in hand, and
-    /// those are finished. A handler that panics has failed like any other.
+    /// those are finished. A handler that takes longer than `within`, or panics, has failed
+    /// like any other.
     ///
     /// # Errors
     /// The topic has a consumer already.
@@ -101,6 +102,7 @@ impl Queue {
         &self,
         topic: &'static str,
         at_once: usize,
+        within: Duration,
         lifecycle: &Lifecycle,
         handler: H,
     ) -> anyhow::Result<()>
@@ -122,13 +124,15 @@ impl Queue {
                 Ok(attempt) => AssertUnwindSafe(attempt).catch_unwind().boxed(),
                 Err(panic) => std::future::ready(Err(panic)).boxed(),
             };
-            let failed = |why: String| Handled::Failed(again, why);
-            let outcome = |outcome: std::thread::Result<Result<(), E>>| match outcome {
-                Ok(Ok(())) => Handled::Done,
-                Ok(Err(error)) => failed(error.to_string()),
-                Err(_) => failed("its handler panicked".to_owned()),
+            let outcome = async move {
+                match tokio::time::timeout(within, attempt).await {
+                    Ok(Ok(Ok(()))) => Handled::Done,
+                    Ok(Ok(Err(error))) => Handled::Failed(again, error.to_string()),
+                    Ok(Err(_)) => Handled::Failed(again, "its handler panicked".to_owned()),
+                    Err(_) => Handled::Failed(again, format!("its handler took longer than {within:?}")),
+                }
             };
-            attempt.map(outcome).boxed()
+            outcome.boxed()
         };
         let consumer =
             Consumer { topic, at_once, far, in_hand: FuturesUnordered::new(), failed: FuturesUnordered::new() };
@@ -208,6 +212,7 @@ mod tests {
         what_fails_comes_again(&queue, &lifecycle).await;
         what_always_fails_is_given_up(&queue, &lifecycle).await;
         one_that_hangs_holds_up_no_other(&queue, &lifecycle).await;
+        one_that_hangs_has_failed_after_a_while(&queue, &lifecycle).await;
         lifecycle.stop(SOON).await;
     }
 
@@ -218,7 +223,7 @@ mod tests {
             let sender = sender.clone();
             async move { sender.send(message.body) }
         };
-        queue.consume("all", 4, lifecycle, handler).unwrap();
+        queue.consume("all", 4, SOON, lifecycle, handler).unwrap();
         (50..100).for_each(|n| queue.publish("all", n.to_string()).unwrap());
         let mut all = BTreeSet::new();
         while all.len() < 100 {
@@ -233,7 +238,7 @@ mod tests {
             assert!(message.attempt != 2, "the second one panics");
             async move { if message.attempt < 4 { Err("not yet") } else { Ok(()) } }
         };
-        queue.consume("again", 1, lifecycle, handler).unwrap();
+        queue.consume("again", 1, SOON, lifecycle, handler).unwrap();
         queue.publish("again", "17".to_owned()).unwrap();
         let mut times = Vec::new();
         for attempt in 1..=4 {
@@ -256,7 +261,7 @@ mod tests {
             }
             std::future::ready(Err("never"))
         };
-        queue.consume("never", 1, lifecycle, handler).unwrap();
+        queue.consume("never", 1, SOON, lifecycle, handler).unwrap();
         queue.publish("never", "first".to_owned()).unwrap();
         tokio::time::sleep(FIRST_PAUSE * (1 << (MAX_ATTEMPTS + 1))).await;
         queue.publish("never", "last".to_owned()).unwrap();
@@ -275,7 +280,7 @@ mod tests {
                 sender.send(message.body)
             }
         };
-        queue.consume("slow", 2, lifecycle, handler).unwrap();
+        queue.consume("slow", 2, 2 * SOON, lifecycle, handler).unwrap();
         for body in ["slow", "a", "b"] {
             queue.publish("slow", body.to_owned()).unwrap();
         }
@@ -284,6 +289,22 @@ mod tests {
             order.push(tokio::time::timeout(2 * SOON, seen.recv()).await.expect("all come").unwrap());
         }
         assert_eq!(order, ["a", "b", "slow"]);
+    }
+
+    async fn one_that_hangs_has_failed_after_a_while(queue: &Queue, lifecycle: &Lifecycle) {
+        let (sender, mut seen) = mpsc::unbounded_channel();
+        let handler = move |message: Message| {
+            let sender = sender.clone();
+            async move {
+                if message.attempt == 1 {
+                    std::future::pending::<()>().await;
+                }
+                sender.send(message.attempt)
+            }
+        };
+        queue.consume("hangs", 1, Duration::from_secs(1), lifecycle, handler).unwrap();
+        queue.publish("hangs", "17".to_owned()).unwrap();
+        assert_eq!(tokio::time::timeout(SOON, seen.recv()).await.expect("it comes again"), Some(2));
     }
 
     #[tokio::test(start_paused = true)]
@@ -297,8 +318,8 @@ mod tests {
         (0..MAX_WAITING).for_each(|n| queue.publish("t", n.to_string()).unwrap());
         assert_eq!(queue.publish("t", "one more".to_owned()), Err(Full("t")));
         let handler = |_| std::future::ready(Ok::<(), &str>(()));
-        queue.consume("t", 1, &lifecycle, handler).unwrap();
-        assert!(queue.consume("t", 1, &lifecycle, handler).is_err());
+        queue.consume("t", 1, SOON, &lifecycle, handler).unwrap();
+        assert!(queue.consume("t", 1, SOON, &lifecycle, handler).is_err());
         assert!(Queue::open("nsq://nowhere").is_err());
     }
 
@@ -314,7 +335,7 @@ mod tests {
                 sender.send(format!("{} ends", message.body))
             }
         };
-        queue.consume("t", 1, &lifecycle, handler).unwrap();
+        queue.consume("t", 1, SOON, &lifecycle, handler).unwrap();
         queue.publish("t", "one".to_owned()).unwrap();
         queue.publish("t", "two".to_owned()).unwrap();
         assert_eq!(seen.recv().await.unwrap(), "one begins");

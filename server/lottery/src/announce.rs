@@ -1,5 +1,6 @@
-//! What viewers are told of lotteries. Changes go through the outbox, in order; how many have
-//! entered is told at most once a second, and only as far as somebody watches. States of
+//! What viewers are told of lotteries. Changes go through the outbox, in order; prizes that
+//! change hands are one change each second, however many they are. How many have entered is
+//! told at most once a second, and only as far as somebody watches. States of
 //! lotteries that are not decided are given to push again and again, in case it lost them.
 
 use std::collections::HashMap;
@@ -13,12 +14,16 @@ use idl::push::{Lane, MAX_PUBLICATIONS, Publication, Publish, Retain};
 use idl::{LotteryId, Refusal, RoomId, Timestamp};
 use serde::{Deserialize, Serialize};
 
+use crate::draw::vanished;
 use crate::row::Row;
-use crate::{Core, store};
+use crate::store::{self, results};
+use crate::{Core, prizes};
 
 /// So many winners travel in an event; the rest is read.
 pub(crate) const MAX_WINNERS: usize = 100;
-const TELL_ENTRANTS_EVERY: Duration = Duration::from_secs(1);
+const TELL_SUMS_EVERY: Duration = Duration::from_secs(1);
+/// Lotteries whose prizes changed hands. More: the next second's.
+const CHANGED_AT_ONCE: i64 = 100;
 const RETAIN_EVERY: Duration = Duration::from_mins(1);
 /// As many states as push takes at once.
 const RETAINED_AT_ONCE: i64 = 500;
@@ -103,41 +108,53 @@ impl Core {
         rpc::answer(self.push.publish(rpc::within(rpc::PUBLISH_DEADLINE), request).await).map(drop)
     }
 
-    /// Tells viewers now what is in the outbox already: push drops what comes twice.
-    pub(crate) async fn tell_now(&self, row: &Row, change: LotteryChange) {
-        let told = match publication(row.state(), change, &[], self.platform.clock.now()) {
-            Ok(publication) => self.publish(row.facts.room, vec![publication]).await,
-            Err(failure) => Err(failure.into_refusal("telling of a lottery")),
-        };
-        if let Err(refusal) = told {
-            tracing::warn!(lottery.id = %row.facts.id, error = %refusal, "viewers are told of a lottery later");
+    /// Tells viewers each second what is told as a sum: how many have entered, and who holds
+    /// the prizes that changed hands.
+    pub(crate) async fn tell_sums(&self) {
+        let mut told = HashMap::new();
+        loop {
+            tokio::time::sleep(TELL_SUMS_EVERY).await;
+            if let Err(failure) = self.tell_entrants(&mut told).await {
+                _ = failure.into_refusal("telling how many have entered");
+            }
+            if let Err(failure) = self.tell_changed_hands().await {
+                _ = failure.into_refusal("telling of prizes that changed hands");
+            }
         }
     }
 
-    /// Tells viewers how many have entered, while that changes.
-    pub(crate) async fn tell_entrants(&self) {
-        let mut told: HashMap<LotteryId, u64> = HashMap::new();
-        loop {
-            tokio::time::sleep(TELL_ENTRANTS_EVERY).await;
-            let entrants = match store::entrants(&self.db).await {
-                Ok(entrants) => entrants,
-                Err(error) => {
-                    tracing::warn!(error = &error as &dyn std::error::Error, "entrants could not be counted");
-                    continue;
-                }
-            };
-            let news: Vec<(LotteryId, u64)> = entrants
-                .iter()
-                .filter(|(id, entrants)| *entrants > told.get(id).copied().unwrap_or(0))
-                .copied()
-                .collect();
-            for (id, _) in news {
-                if let Err(failure) = self.tell_entrants_of(id).await {
-                    _ = failure.into_refusal(&format!("telling how many have entered lottery {id}"));
-                }
+    /// Tells how many are in the lotteries that more have entered than was `told`. What push
+    /// does not take is told with the next second's.
+    async fn tell_entrants(&self, told: &mut HashMap<LotteryId, u64>) -> Outcome<()> {
+        let entrants: HashMap<LotteryId, u64> = store::entrants(&self.db).await?.into_iter().collect();
+        told.retain(|id, _| entrants.contains_key(id));
+        for (id, entrants) in entrants {
+            if entrants <= told.get(&id).copied().unwrap_or(0) {
+                continue;
             }
-            told = entrants.into_iter().collect();
+            match self.tell_entrants_of(id).await {
+                Ok(()) => _ = told.insert(id, entrants),
+                Err(failure) => _ = failure.into_refusal(&format!("telling how many have entered lottery {id}")),
+            }
         }
+        Ok(())
+    }
+
+    async fn tell_changed_hands(&self) -> Outcome<()> {
+        for id in results::changed_hands(&self.db, CHANGED_AT_ONCE).await? {
+            let slot = self.outbox.slots(1).await?[0];
+            let mut tx = self.db.begin().await?;
+            if !results::told(&mut tx, id).await? {
+                continue;
+            }
+            let row = store::find(&mut *tx, id).await?.ok_or_else(|| vanished(id))?;
+            let winners = prizes::winners(&row, &results::of(&mut tx, id).await?)?;
+            let fact = changed(&row, LotteryChange::Redrawn, &winners, self.platform.clock.now())?;
+            self.outbox.add(&mut tx, slot, row.facts.room.0, &fact).await?;
+            tx.commit().await?;
+            self.outbox.committed();
+        }
+        Ok(())
     }
 
     async fn tell_entrants_of(&self, id: LotteryId) -> Outcome<()> {

@@ -20,7 +20,7 @@ use crate::row::Facts;
 use crate::store::entries::{self, NewEntry, Next};
 use crate::time::{LotteryClock, Reading};
 
-/// Tries of a batch that meets a lock, or whose commit is unknown.
+/// Tries of a batch that meets a lock.
 const TRIES: u32 = 3;
 const PAUSE: Duration = Duration::from_millis(20);
 /// A clerk whom nobody needs goes.
@@ -197,7 +197,6 @@ struct Page {
 
 impl Page {
     fn take(&mut self, entrant: &Entrant) -> Result<Entry, Refusal> {
-        let late = || Refusal::new(Code::LotteryClosed, "this lottery takes no more entries");
         let next = self.next.as_mut().ok_or_else(late)?;
         let now_ms = self.now.ms();
         let came_ms = entrant.posted_ms.unwrap_or(now_ms);
@@ -213,6 +212,10 @@ impl Page {
         self.new.push(NewEntry { entry, user_name: entrant.name.clone() });
         Ok(entry)
     }
+}
+
+pub(crate) fn late() -> Refusal {
+    Refusal::new(Code::LotteryClosed, "this lottery takes no more entries")
 }
 
 #[cfg(test)]

@@ -23,7 +23,9 @@ use crate::store::{self, entries, results};
 use crate::{Core, announce};
 
 /// Whoever draws has so long; then another may begin.
-const LEASE: Duration = Duration::from_secs(30);
+pub(crate) const LEASE: Duration = Duration::from_secs(30);
+/// Viewers have the frozen root so long before the seed is revealed, at most.
+const TELL_WITHIN: Duration = Duration::from_millis(800);
 /// Places of the ranking that are kept for replacements. When they are used up the ranking
 /// is computed again.
 const SPARE_PLACES: usize = 100;
@@ -78,9 +80,11 @@ impl Core {
             Some(_) => row,
             None => self.close(row, &leaves).await?,
         };
-        // The outbox brings it in any case, and before the result; but whoever watches should
-        // have the root before anybody has the seed.
-        self.tell_now(&row, LotteryChange::Closed).await;
+        // Whoever watches should have the root before anybody has the seed. If push is away
+        // nobody watches, and the result does not wait for it.
+        if !self.outbox.drained(row.facts.room.0, TELL_WITHIN).await? {
+            tracing::warn!(lottery.id = %id, "viewers learn of the freeze after the draw: they could not be told");
+        }
         failpoint::reached("lottery.after-closed");
         self.decide(&row, leaves).await
     }
@@ -111,7 +115,7 @@ impl Core {
         let id = row.facts.id;
         let closed_at_ms = row.closed_at_ms.ok_or_else(|| anyhow::anyhow!("lottery {id} was closed at no time"))?;
         let root = merkle::root(leaves.pages.iter().copied());
-        let closed = self.receipt_key(&row.facts)?.close(&row.facts.spec, root, row.entries, closed_at_ms);
+        let closed = self.keys.of(&row.facts)?.close(&row.facts.spec, root, row.entries, closed_at_ms);
         let slot = self.outbox.slots(1).await?[0];
         let mut tx = self.db.begin().await?;
         if store::set_root(&mut tx, &closed).await? {
@@ -184,6 +188,7 @@ impl Core {
         if kept >= prizes::places(&row.facts.spec.spec().prizes, replaced + 1, row.entries) {
             return Ok(());
         }
+        let _place = self.drawing.acquire().await.map_err(anyhow::Error::from)?;
         let leaves = self.leaves(row).await?;
         let seed = self.seal.open(id, &row.sealed_seed)?;
         let places = self.places(row, &seed, leaves, replaced + SPARE_PLACES).await?;

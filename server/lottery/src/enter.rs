@@ -1,19 +1,19 @@
 //! Who may enter, by click or by keyword. Eligibility is judged here and never again.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use common::{Failure, Outcome, rpc};
 use futures::stream::{StreamExt as _, iter};
 use idl::access::{Identity, SiteRole};
-use idl::event::RoomRole;
+use idl::event::{LotteryPhase, RoomRole};
 use idl::live::{GetStanding, Standing};
 use idl::message::{GetKeywordPost, HasPosted, KeywordPost, ReadKeywordPosts};
 use idl::{Code, DanmakuId, Kind, LotteryId, Refusal, UserId};
 
 use crate::Core;
-use crate::desk::{Entrant, Taken};
+use crate::desk::{Entrant, Taken, late};
 use crate::row::Facts;
 use crate::store::{self, entries};
 
@@ -53,6 +53,10 @@ impl Core {
     }
 
     async fn entrant(&self, who: &Identity, facts: &Facts, danmaku: Option<DanmakuId>) -> Outcome<Entrant> {
+        // The desk judges that, too; but the rush after the end should cost nobody else anything.
+        if danmaku.is_none() && self.time.read().ms() >= facts.spec.spec().draw_at_ms {
+            return Err(late().into());
+        }
         self.platform.space.check()?;
         let standing = self.standing(facts.room, who).await?;
         may_enter(&standing, who.role, facts.test)?;
@@ -95,22 +99,29 @@ impl Core {
     pub(crate) async fn follow_keywords(&self) {
         loop {
             tokio::time::sleep(LOOK_EVERY).await;
-            let lotteries = match store::undecided(&self.db, LotteryId(0), LOTTERIES_AT_ONCE).await {
-                Ok(lotteries) => lotteries,
-                Err(failure) => {
-                    _ = failure.into_refusal("looking for lotteries with a keyword");
-                    continue;
-                }
-            };
-            let with_keyword: Vec<_> = lotteries.iter().filter(|row| row.facts.keyword().is_some()).collect();
-            self.keywords_read.retain(|id| with_keyword.iter().any(|row| row.facts.id == id));
-            for row in with_keyword {
+            if let Err(failure) = self.enter_all_keywords().await {
+                _ = failure.into_refusal("looking for lotteries with a keyword");
+            }
+        }
+    }
+
+    async fn enter_all_keywords(&self) -> Outcome<()> {
+        let (mut after, mut followed) = (LotteryId(0), HashSet::new());
+        loop {
+            let page = store::undecided(&self.db, after, LOTTERIES_AT_ONCE).await?;
+            let Some(last) = page.last() else { break };
+            after = last.facts.id;
+            let open = page.iter().filter(|row| row.phase == LotteryPhase::Open && row.facts.keyword().is_some());
+            for row in open {
+                followed.insert(row.facts.id);
                 if let Err(failure) = self.enter_keywords(&row.facts).await {
                     let refusal = failure.into_refusal(&format!("following the keyword of lottery {}", row.facts.id));
                     tracing::warn!(lottery.id = %row.facts.id, error = %refusal, "keyword danmaku are entered later");
                 }
             }
         }
+        self.keywords_read.retain(|id| followed.contains(&id));
+        Ok(())
     }
 
     /// The last look before the freeze, which does not wait for it any longer.
@@ -175,7 +186,7 @@ impl Core {
     }
 }
 
-/// Where the keyword danmaku of each lottery were read to. Those of lotteries that are decided
+/// Where the keyword danmaku of each lottery were read to. Those of lotteries that are not open
 /// are forgotten.
 #[derive(Debug, Default)]
 pub(crate) struct KeywordsRead(Mutex<HashMap<LotteryId, String>>);

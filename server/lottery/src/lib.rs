@@ -5,10 +5,9 @@
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::sync::Arc;
 
-use anyhow::Context as _;
 use common::keys::{ConfiguredKey, SecretKey};
 use common::outbox::Outbox;
-use common::{Db, Ids, Outcome, Platform, rpc as calls};
+use common::{Db, Ids, Platform, rpc as calls};
 use idl::LotteryId;
 use idl::live::LiveClient;
 use idl::lottery::{Lottery as _, LotteryClient, RoomLottery};
@@ -23,6 +22,8 @@ mod announce;
 mod desk;
 mod draw;
 mod enter;
+mod keyring;
+mod keyword;
 mod open;
 mod prizes;
 pub mod protocol;
@@ -35,13 +36,15 @@ mod seal;
 mod store;
 mod time;
 
-use protocol::keys::ReceiptKey;
+use keyring::KeyRing;
 use row::Facts;
 use seal::Seal;
 use time::LotteryClock;
 
 /// Lotteries in memory, as far as they never change. Full: the least used is read again.
 const KNOWN: u64 = 1_000;
+/// Pages of trees in memory, of some 270 KB each. Full: the least used is hashed again.
+const TREE_PAGES: u64 = 50;
 
 /// Settings of the lottery service.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -59,6 +62,8 @@ pub struct Settings {
     pub seed_key: ConfiguredKey,
     /// The secret half of the key that signs announcements and receipts.
     pub receipt_key: ConfiguredKey,
+    /// Earlier ones, which go on signing for the lotteries that they opened.
+    pub retired_receipt_keys: Vec<ConfiguredKey>,
 }
 
 /// The lottery service of this process.
@@ -80,11 +85,12 @@ struct Core {
     push: PushClient,
     time: Arc<LotteryClock>,
     seal: Seal,
-    key: ReceiptKey,
+    keys: KeyRing,
     desk: desk::Desk,
     known: Cache<LotteryId, Arc<Facts>>,
     /// Drawn lotteries as everybody sees them, by version.
     decided: Cache<(LotteryId, u64), RoomLottery>,
+    tree_pages: Cache<(LotteryId, u64), Arc<read::TreePage>>,
     keywords_read: enter::KeywordsRead,
     /// Places for those that are drawn at the same time.
     drawing: Semaphore,
@@ -108,11 +114,11 @@ impl Lottery {
         anyhow::ensure!(settings.open_per_room.get() <= 10, "lottery.open_per_room is over 10");
         let db = Db::open(&platform.db_url, &platform.data_dir, "lottery", &sqlx::migrate!()).await?;
         let ids = Ids::new(db.clone());
-        let secret = |setting, name| SecretKey::configured_or(setting, &platform.data_dir, name);
-        let key = ReceiptKey::from_secret(secret(&settings.receipt_key, "lottery-receipt.key")?.bytes())?;
-        let seal = Seal::new(&secret(&settings.seed_key, "lottery-seed.key")?)?;
-        keys_fit(&db, &key, &seal).await?;
-        store::results::use_key(&db, &key.public(), platform.clock.now()).await?;
+        let keys = KeyRing::open(&settings, &platform.data_dir)?;
+        let seed_key = SecretKey::configured_or(&settings.seed_key, &platform.data_dir, "lottery-seed.key")?;
+        let seal = Seal::new(&seed_key)?;
+        keys.check(&db, &seal).await?;
+        keys.begin(&db, platform.clock.now()).await?;
         // Whoever held one was a process before this one: the data folder is locked.
         store::void_leases(&db).await?;
         let time = Arc::new(LotteryClock::new(platform.clock.clone()));
@@ -130,10 +136,11 @@ impl Lottery {
             push,
             time,
             seal,
-            key,
+            keys,
             desk,
             known: Cache::new(KNOWN),
             decided: Cache::new(KNOWN),
+            tree_pages: Cache::new(TREE_PAGES),
             keywords_read: enter::KeywordsRead::default(),
         });
         core.begin_rounds();
@@ -149,32 +156,18 @@ impl Lottery {
     }
 }
 
-/// Refuses keys with which a lottery that is not decided could not be drawn.
-async fn keys_fit(db: &Db, key: &ReceiptKey, seal: &Seal) -> anyhow::Result<()> {
-    let mut after = LotteryId(0);
-    loop {
-        let rows = store::undecided(db, after, 500).await?;
-        let Some(last) = rows.last() else { return Ok(()) };
-        after = last.facts.id;
-        for row in rows {
-            let id = row.facts.id;
-            anyhow::ensure!(
-                row.facts.spec.spec().receipt_key == key.public(),
-                "lottery {id} is not decided and was opened with another receipt key (lottery.receipt_key); put it back"
-            );
-            seal.open(id, &row.sealed_seed).context("lottery.seed_key does not fit")?;
-        }
-    }
-}
-
 impl Core {
     fn begin_rounds(self: &Arc<Self>) {
         let (lifecycle, soft) = (&self.platform.lifecycle, self.platform.lifecycle.soft());
         let core = Arc::clone(self);
         lifecycle.spawn("lottery.relay", async move { core.relay().await });
         let (core, stop) = (Arc::clone(self), soft.clone());
-        lifecycle.spawn("lottery.entrants", async move {
-            stop.run_until_cancelled(core.tell_entrants()).await;
+        lifecycle.spawn("lottery.sums", async move {
+            stop.run_until_cancelled(core.tell_sums()).await;
+        });
+        let (core, stop) = (Arc::clone(self), soft.clone());
+        lifecycle.spawn("lottery.free_keywords", async move {
+            stop.run_until_cancelled(core.free_keywords()).await;
         });
         let (core, stop) = (Arc::clone(self), soft.clone());
         lifecycle.spawn("lottery.retain", async move {
@@ -188,14 +181,6 @@ impl Core {
         lifecycle.spawn("lottery.sweep", async move {
             stop.run_until_cancelled(core.sweep_hourly()).await;
         });
-    }
-
-    /// What signs for this lottery.
-    fn receipt_key(&self, facts: &Facts) -> Outcome<&ReceiptKey> {
-        if facts.spec.spec().receipt_key != self.key.public() {
-            Err(anyhow::anyhow!("lottery {} was opened with another receipt key than the one that is here", facts.id))?;
-        }
-        Ok(&self.key)
     }
 
     /// Forgets idempotency keys that count no more.

@@ -1,18 +1,20 @@
 //! Opening a lottery, and calling it off.
 
 use common::idempotency::Key;
-use common::{Outcome, rpc};
+use common::{Failure, Outcome, rpc};
 use idl::access::{Identity, SiteRole};
+use idl::draw::Condition;
 use idl::event::{LotteryChange, LotteryPhase, RoomRole};
-use idl::live::{EndKeyword, GetStanding, SetKeyword, Standing};
+use idl::live::{GetStanding, Standing};
 use idl::lottery::OpenLottery;
-use idl::{Caller, Code, LotteryId, Refusal, RoomId, Timestamp};
+use idl::{Code, LotteryId, Refusal, RoomId};
 
 use crate::announce::Fact;
 use crate::draw::vanished;
 use crate::protocol::spec::SpecText;
 use crate::row::{Facts, Row};
 use crate::rules::{self, Plan};
+use crate::store::keyword::{self as intents, Intent};
 use crate::store::{self, NewLottery};
 use crate::{Core, announce};
 
@@ -32,37 +34,34 @@ impl Core {
         require_host(who, &standing)?;
         let id = LotteryId(self.ids.next().await?);
         let spec = self.spec(&plan, id, room, &standing)?;
+        let has_keyword = plan.keyword.is_some();
         if let Some(keyword) = plan.keyword
-            && let Err(refusal) = self.set_keyword(request.caller, &spec, keyword).await
+            && let Err(failure) = self.claim_keyword(request.caller, &spec, keyword).await
         {
-            self.end_keyword(room, id).await;
-            return match (refusal.code, &key) {
+            return match (failure, &key) {
                 // By the same request, which came twice at once and is not done yet, or is by now.
-                (Code::KeywordTaken, Some(_)) => match self.opened_before(key.as_ref()).await? {
-                    Some(earlier) => Ok(earlier),
-                    None => Err(refusal.retry_after_ms(1_000).into()),
-                },
-                _ => Err(refusal.into()),
+                (Failure::Refused(refusal), Some(_)) if refusal.code == Code::KeywordTaken => {
+                    match self.opened_before(key.as_ref()).await? {
+                        Some(earlier) => Ok(earlier),
+                        None => Err(refusal.retry_after_ms(1_000).into()),
+                    }
+                }
+                (failure, _) => Err(failure),
             };
         }
         let opened = self.insert(who, &spec, plan.test, key.as_ref()).await;
         let is_this = opened.as_ref().is_ok_and(|row| row.facts.id == id);
-        if !is_this {
-            self.end_keyword(room, id).await;
+        if !is_this && has_keyword {
+            // If that fails it is done later.
+            let freed = self.abandon_keyword(Intent { lottery: id, room }).await;
+            _ = freed.map_err(|failure| failure.into_refusal(&format!("freeing the keyword of lottery {id}")));
         }
         opened
     }
 
-    /// The keyword of a lottery that was not opened would keep others from it until its time
-    /// is over, which it is in any case.
-    async fn end_keyword(&self, room: RoomId, lottery: LotteryId) {
-        let request = EndKeyword { room, lottery };
-        _ = self.live.end_keyword(rpc::within(rpc::EDGE_DEADLINE), request).await;
-    }
-
     fn spec(&self, plan: &Plan, id: LotteryId, room: RoomId, standing: &Standing) -> Outcome<SpecText> {
         let now_ms = self.time.read().ms();
-        let spec = plan.spec(id, room, standing.session, now_ms, self.key.public())?;
+        let spec = plan.spec(id, room, standing.session, now_ms, self.keys.current().public())?;
         Ok(SpecText::new(spec).map_err(anyhow::Error::from)?)
     }
 
@@ -79,17 +78,11 @@ impl Core {
         }
     }
 
-    async fn set_keyword(&self, caller: Caller, spec: &SpecText, keyword: String) -> Result<(), Refusal> {
-        let spec = spec.spec();
-        let until = Timestamp(spec.draw_at_ms.cast_signed());
-        let request = SetKeyword { caller, room: spec.room_id, lottery: spec.lottery_id, keyword, until };
-        rpc::answer(self.live.set_keyword(rpc::within(rpc::EDGE_DEADLINE), request).await).map(drop)
-    }
-
     async fn insert(&self, who: &Identity, spec: &SpecText, test: bool, key: Option<&Key>) -> Outcome<Row> {
         let (id, room) = (spec.spec().lottery_id, spec.spec().room_id);
+        let has_keyword = spec.spec().conditions.iter().any(|condition| matches!(condition, Condition::Keyword(_)));
         let (seed, sealed_seed) = self.seal.draw_seed(id)?;
-        let opened = self.key.open(spec, seed.reveal());
+        let opened = self.keys.current().open(spec, seed.reveal());
         let slot = self.outbox.slots(1).await?[0];
         let now = self.platform.clock.now();
         let mut tx = self.db.begin().await?;
@@ -106,6 +99,10 @@ impl Core {
         }
         let new = NewLottery { spec, opened: &opened, sealed_seed: &sealed_seed, opened_by: who.user, test };
         store::insert(&mut tx, new).await?;
+        if has_keyword && !intents::fulfil(&mut tx, id).await? {
+            let detail = "opening the lottery took so long that its keyword was freed again";
+            return Err(Refusal::new(Code::Unavailable, detail).retry_after_ms(1_000).into());
+        }
         let row = store::find(&mut *tx, id).await?.ok_or_else(|| vanished(id))?;
         let fact = announce::changed(&row, LotteryChange::Opened, &[], now)?;
         self.outbox.add(&mut tx, slot, room.0, &fact).await?;
@@ -128,7 +125,7 @@ impl Core {
         if at_ms >= row.facts.spec.spec().draw_at_ms {
             return Err(late().into());
         }
-        let cancelled = self.receipt_key(&row.facts)?.cancel(&row.facts.spec, at_ms, reason);
+        let cancelled = self.keys.of(&row.facts)?.cancel(&row.facts.spec, at_ms, reason);
         let slots = self.outbox.slots(2).await?;
         let mut tx = self.db.begin().await?;
         if !store::cancel(&mut tx, &cancelled).await? {

@@ -4,18 +4,17 @@
 use common::{Outcome, failpoint};
 use idl::access::Identity;
 use idl::draw::{Closed, ReplaceReason};
-use idl::event::{LotteryChange, LotteryPhase, LotteryWinner};
+use idl::event::{LotteryPhase, LotteryWinner};
 use idl::lottery::{EntryResult, WonPrize};
 use idl::{Code, LotteryId, Refusal, Timestamp};
 
-use crate::draw::vanished;
 use crate::protocol::messages::ReplacementChain;
 use crate::protocol::prizes::{BadReplacement, Held, Holders, places};
 use crate::protocol::rank::Ranked;
 use crate::row::Row;
 use crate::store::results::{self, Results};
 use crate::store::{self, entries};
-use crate::{Core, announce};
+use crate::Core;
 
 /// The ranking that holders are made from.
 fn ranking(results: &Results) -> Vec<Ranked> {
@@ -120,7 +119,6 @@ impl Core {
             let replaced = results::of(&mut *self.db.reader().acquire().await?, id).await?.replaced.len();
             self.keep_enough_places(row, replaced).await?;
         }
-        let slot = self.outbox.slots(1).await?[0];
         let mut tx = self.db.begin().await?;
         if !store::lock_drawn(&mut tx, id).await? {
             return Err(not_drawn(row).into());
@@ -144,18 +142,13 @@ impl Core {
             Verdict::Claim => results::claim(&self.db, &mut tx, id, n, now).await?,
             Verdict::Replace(reason, at_ms) => {
                 let mut chain = ReplacementChain::after(row.facts.spec.hash(), signed(row)?, &results.replaced);
-                let record = self.receipt_key(&row.facts)?.replace(&mut chain, n, reason, at_ms);
+                let record = self.keys.of(&row.facts)?.replace(&mut chain, n, reason, at_ms);
                 results::replace(&mut tx, id, results.replaced.len(), &record).await?;
-                let row = store::find(&mut *tx, id).await?.ok_or_else(|| vanished(id))?;
-                let winners = winners(&row, &results::of(&mut tx, id).await?)?;
-                let fact = announce::changed(&row, LotteryChange::Redrawn, &winners, now)?;
-                self.outbox.add(&mut tx, slot, row.facts.room.0, &fact).await?;
+                results::change_hands(&self.db, &mut tx, id).await?;
             }
         }
         failpoint::reached("lottery.settling");
-        tx.commit().await?;
-        self.outbox.committed();
-        Ok(())
+        Ok(tx.commit().await?)
     }
 }
 

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use common::cursor::{self, List, Position};
 use common::{Outcome, rpc};
 use idl::access::Identity;
-use idl::draw::{Entry, InclusionProof, Proof};
+use idl::draw::{Entry, Hash, InclusionProof, Proof};
 use idl::event::{LotteryPhase, LotteryWinner};
 use idl::live::GetRoom;
 use idl::lottery::{
@@ -164,7 +164,7 @@ impl Core {
             room_id: row.facts.room,
             title: spec.title.clone(),
             draw_at: Timestamp(spec.draw_at_ms.cast_signed()),
-            receipt: self.receipt_key(&row.facts)?.receipt(row.facts.id, entry),
+            receipt: self.keys.of(&row.facts)?.receipt(row.facts.id, entry),
             result,
             prize,
         })
@@ -232,18 +232,37 @@ impl Core {
         let row = self.closed(id).await?;
         let none = || Refusal::new(Code::NoSuchEntry, format!("this lottery has no entry {n}"));
         let closed = row.closed.as_ref().filter(|closed| n < closed.count).ok_or_else(none)?;
-        let first = n - n % ENTRIES_PER_PAGE;
-        let page = entries::range(&self.db, id, first, first + ENTRIES_PER_PAGE).await?;
-        let leaves: Vec<_> = page.iter().map(merkle::leaf).collect();
-        let path = merkle::audit_path(n, &leaves, &entries::pages(&self.db, id).await?).ok_or_else(none)?;
-        let leaf = leaves.get((n - first) as usize).copied().ok_or_else(none)?;
+        let page = self.tree_page(id, n / ENTRIES_PER_PAGE).await?;
+        let path = merkle::audit_path(n, &page.leaves, &page.pages).ok_or_else(none)?;
+        let leaf = page.leaves.get((n % ENTRIES_PER_PAGE) as usize).copied().ok_or_else(none)?;
         Ok(InclusionProof { n, count: closed.count, root: closed.root, leaf, path })
+    }
+
+    /// A page of a frozen lottery's tree.
+    async fn tree_page(&self, id: LotteryId, page: u64) -> Outcome<Arc<TreePage>> {
+        if let Some(known) = self.tree_pages.get(&(id, page)) {
+            return Ok(known);
+        }
+        let first = page * ENTRIES_PER_PAGE;
+        let entries = entries::range(&self.db, id, first, first + ENTRIES_PER_PAGE).await?;
+        let leaves = entries.iter().map(merkle::leaf).collect();
+        let read = Arc::new(TreePage { leaves, pages: entries::pages(&self.db, id).await? });
+        self.tree_pages.insert((id, page), Arc::clone(&read));
+        Ok(read)
     }
 
     /// The keys that ever signed anything.
     pub(crate) async fn keys(&self) -> Outcome<Keys> {
         Ok(Keys { items: results::keys(&self.db).await? })
     }
+}
+
+/// What the proofs of all entries of a page need of the tree.
+#[derive(Debug)]
+pub(crate) struct TreePage {
+    leaves: Vec<Hash>,
+    /// The nodes over all pages.
+    pages: Vec<Hash>,
 }
 
 fn called_off() -> Refusal {

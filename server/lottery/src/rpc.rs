@@ -82,7 +82,7 @@ impl Lottery for Service {
         let who = self.who(&r.caller)?;
         let enter = async {
             let (facts, taken) = self.core.enter(&who, r.lottery, r.danmaku).await?;
-            let receipt = self.core.receipt_key(&facts)?.receipt(facts.id, &taken.entry);
+            let receipt = self.core.keys.of(&facts)?.receipt(facts.id, &taken.entry);
             Ok(Entered { receipt, is_new: taken.is_new })
         };
         let what = || format!("entering user {} in lottery {}", who.user, r.lottery);

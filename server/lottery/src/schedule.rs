@@ -11,6 +11,7 @@ use idl::{LotteryId, Refusal};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
+use crate::draw::LEASE;
 use crate::{Core, store};
 
 /// The queue's topic; a message is the lottery's id.
@@ -34,7 +35,7 @@ impl Core {
             let core = Arc::clone(&core);
             async move { core.draw_message(&message.body).await }
         };
-        self.platform.queue.consume(TOPIC, IN_HAND, lifecycle, handler)?;
+        self.platform.queue.consume(TOPIC, IN_HAND, LEASE, lifecycle, handler)?;
         let (core, soft) = (Arc::clone(self), lifecycle.soft().clone());
         lifecycle.spawn("lottery.schedule", async move {
             let mut schedule = Schedule { core, sent: HashMap::new(), draws: JoinSet::new() };
@@ -102,6 +103,10 @@ impl Schedule {
         }
         self.sent.insert(id, Sent { at: Instant::now(), pause: (2 * pause).min(MOST_PAUSE) });
         let core = Arc::clone(&self.core);
-        self.draws.spawn(async move { _ = core.draw_message(&id.to_string()).await });
+        self.draws.spawn(async move {
+            if tokio::time::timeout(LEASE, core.draw_message(&id.to_string())).await.is_err() {
+                tracing::error!(lottery.id = %id, "a draw took too long and was given up; another one begins");
+            }
+        });
     }
 }

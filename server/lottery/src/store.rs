@@ -1,4 +1,4 @@
-//! The tables in SQL: here lotteries; [`entries`] and [`results`] have files of their own.
+//! The tables in SQL: here lotteries; [`entries`], [`keyword`] and [`results`] have files of their own.
 
 use common::cursor::Position;
 use common::db::Tx;
@@ -11,6 +11,7 @@ use crate::protocol::spec::SpecText;
 use crate::row::{CANCELLED, CLOSED, DRAWN, OPEN, RawRow, Row, lottery_columns};
 
 pub(crate) mod entries;
+pub(crate) mod keyword;
 pub(crate) mod results;
 
 /// Rows in one statement: below every database's limit of parameters.

@@ -110,6 +110,26 @@ pub(crate) async fn claim(db: &Db, tx: &mut Tx, id: LotteryId, n: u64, now: Time
     Ok(())
 }
 
+/// Viewers are to be told who holds the prizes now.
+pub(crate) async fn change_hands(db: &Db, tx: &mut Tx, id: LotteryId) -> sqlx::Result<()> {
+    let insert = format!("{}changed_hands (lottery_id) VALUES (?)", db.insert_ignore());
+    sqlx::query(sqlx::AssertSqlSafe(insert)).bind(id.as_i64()).execute(&mut **tx).await?;
+    Ok(())
+}
+
+/// Some of the lotteries that viewers are to be told of.
+pub(crate) async fn changed_hands(db: &Db, limit: i64) -> sqlx::Result<Vec<LotteryId>> {
+    const PAGE: &str = "SELECT lottery_id FROM changed_hands ORDER BY lottery_id LIMIT ?";
+    let rows = sqlx::query(PAGE).bind(limit).fetch_all(db.reader()).await?;
+    rows.iter().map(|row| row.try_get(0).map(LotteryId::from_i64)).collect()
+}
+
+/// Viewers are being told of this one; `false` if somebody else did.
+pub(crate) async fn told(tx: &mut Tx, id: LotteryId) -> sqlx::Result<bool> {
+    const DELETE: &str = "DELETE FROM changed_hands WHERE lottery_id = ?";
+    Ok(sqlx::query(DELETE).bind(id.as_i64()).execute(&mut **tx).await?.rows_affected() == 1)
+}
+
 /// When the entry's prize was claimed.
 pub(crate) async fn claimed_at(db: &Db, id: LotteryId, n: u64) -> sqlx::Result<Option<Timestamp>> {
     const FIND: &str = "SELECT claimed_at_ms FROM claim WHERE lottery_id = ? AND n = ?";

@@ -168,6 +168,7 @@ async fn start(
         draws_at_once: n(2),
         seed_key: Default::default(),
         receipt_key: Default::default(),
+        retired_receipt_keys: Vec::new(),
     };
     let platform = Platform {
         data_dir: dir.to_owned(),
