@@ -8,13 +8,13 @@ use idl::event::{LotteryPhase, LotteryWinner};
 use idl::lottery::{EntryResult, WonPrize};
 use idl::{Code, LotteryId, Refusal, Timestamp};
 
+use crate::Core;
 use crate::protocol::messages::ReplacementChain;
 use crate::protocol::prizes::{BadReplacement, Held, Holders, places};
 use crate::protocol::rank::Ranked;
 use crate::row::Row;
 use crate::store::results::{self, Results};
 use crate::store::{self, entries};
-use crate::Core;
 
 /// The ranking that holders are made from.
 fn ranking(results: &Results) -> Vec<Ranked> {

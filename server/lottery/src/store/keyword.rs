@@ -17,12 +17,7 @@ pub(crate) async fn intend(db: &Db, intent: Intent, now: Timestamp) -> sqlx::Res
     const INSERT: &str =
         "INSERT INTO keyword_intent (lottery_id, room_id, created_at_ms, abandoned) VALUES (?, ?, ?, 0)";
     let mut tx = db.begin().await?;
-    sqlx::query(INSERT)
-        .bind(intent.lottery.as_i64())
-        .bind(intent.room.as_i64())
-        .bind(now.0)
-        .execute(&mut *tx)
-        .await?;
+    sqlx::query(INSERT).bind(intent.lottery.as_i64()).bind(intent.room.as_i64()).bind(now.0).execute(&mut *tx).await?;
     tx.commit().await
 }
 
