@@ -3,7 +3,7 @@
 use axum::Json;
 use axum::extract::State;
 use common::http::Problem;
-use common::rpc;
+use common::{failpoint, rpc};
 use http::StatusCode;
 use idl::draw::Receipt;
 use idl::lottery::EnterLottery;
@@ -90,6 +90,7 @@ async fn post_danmaku(
     };
     let entry = match danmaku.lottery_id {
         Some(lottery) => {
+            failpoint::reached("gateway.keyword-posted");
             let request = EnterLottery { caller: entrant, lottery, danmaku: Some(danmaku.id) };
             Some(match rpc::answer(gateway.lottery().enter(rpc::within(rpc::EDGE_DEADLINE), request).await) {
                 Ok(entered) => KeywordEntry::Receipt(entered.receipt),
