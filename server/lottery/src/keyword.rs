@@ -15,7 +15,7 @@ use crate::store::keyword::{self as intents, Intent};
 
 /// A lottery that is not stored so long after its keyword was to be set will not be.
 const STORED_WITHIN: Duration = Duration::from_secs(10);
-const LOOK_EVERY: Duration = Duration::from_secs(5);
+const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// Intents that are looked at together. More: the next look finds them.
 const AT_ONCE: i64 = 100;
 

@@ -4,9 +4,11 @@ use std::time::Duration;
 
 use futures::future::join_all;
 use idl::draw::Prize;
-use idl::event::LotteryChange::{Cancelled, Closed, Drawn, Opened};
+use idl::event::LotteryChange::{Cancelled, Closed, Drawn, Opened, Redrawn};
+use idl::event::{LotteryPhase, LotteryWinner};
 use idl::lottery::LotteryBody;
 use idl::{Code, LotteryId};
+use tokio::time::Instant;
 
 use crate::stage::{Stage, minute};
 
@@ -74,6 +76,54 @@ async fn viewers_hear_of_everything_in_order_also_if_push_was_away() {
     assert!(versions.is_sorted_by(|a, b| a < b), "{versions:?}");
     assert!(stage.push.told(drawn)[..2].iter().all(|event| event.winners.is_empty()));
     _ = stage.check(drawn, &[]).await;
+}
+
+#[tokio::test]
+async fn the_seed_is_not_revealed_before_viewers_could_have_the_root() {
+    let stage = Stage::new().await;
+    let lottery = stage.open(minute()).await;
+    stage.until_told(lottery, Opened).await;
+    stage.push.set_away(true);
+    stage.clock.advance_ms(60_000);
+    let is_signed = async {
+        while stage.now(lottery).await.closed.is_none() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), is_signed).await.unwrap();
+    let signed = Instant::now();
+    // The wait began a moment before it could be seen here.
+    while signed.elapsed() < Duration::from_millis(400) {
+        assert_eq!(stage.now(lottery).await.phase, LotteryPhase::Closed);
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    stage.push.set_away(false);
+    _ = stage.drawn(lottery).await;
+    assert_eq!(stage.changes(lottery), [Opened, Closed, Drawn]);
+}
+
+#[tokio::test]
+async fn prizes_that_change_hands_are_told_together() {
+    let stage = Stage::new().await;
+    let prizes = vec![Prize { name: "a sticker".to_owned(), count: 30 }];
+    let lottery = stage.open(LotteryBody { prizes, ..minute() }).await;
+    _ = enter_all(&stage, lottery, 10..50).await;
+    stage.clock.advance_ms(60_000);
+    for winner in stage.drawn(lottery).await.winners {
+        stage.decline(lottery, winner.user_id.0).await.unwrap();
+    }
+    let now = stage.now(lottery).await;
+    assert_eq!((now.replaced.len(), now.winners.len()), (30, 10));
+    let numbers = |winners: &[LotteryWinner]| winners.iter().map(|winner| winner.n).collect::<Vec<_>>();
+    let mut told = stage.push.changes();
+    let wait = async {
+        while numbers(&stage.push.told(lottery).last().unwrap().winners) != numbers(&now.winners) {
+            told.changed().await.unwrap();
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), wait).await.unwrap();
+    let times = stage.changes(lottery).iter().filter(|change| **change == Redrawn).count();
+    assert!((1..10).contains(&times), "{times} events of 30 changes");
 }
 
 /// More than are kept of the ranking at first, so that it is computed again.

@@ -32,12 +32,18 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 #[derive(Clone, Default)]
 pub(crate) struct FakeLive {
     keywords: Arc<Mutex<HashMap<LotteryId, String>>>,
+    loses_answers: watch::Sender<bool>,
 }
 
 impl FakeLive {
     /// The forms of the keywords that are set.
     pub(crate) fn keywords(&self) -> Vec<String> {
         lock(&self.keywords).values().cloned().collect()
+    }
+
+    /// Keywords are set or not; who sets one learns only that something failed.
+    pub(crate) fn lose_answers(&self, lose: bool) {
+        self.loses_answers.send_replace(lose);
     }
 
     pub(crate) fn serve_in_process(&self, lifecycle: &Lifecycle) -> LiveClient {
@@ -81,7 +87,10 @@ impl Live for FakeLive {
             return Err(Refusal::new(Code::KeywordTaken, "taken"));
         }
         keywords.insert(request.lottery, form);
-        Ok(Done {})
+        match *self.loses_answers.borrow() {
+            true => Err(Refusal::new(Code::Unavailable, "no answer came")),
+            false => Ok(Done {}),
+        }
     }
 
     async fn end_keyword(self, _: Context, request: EndKeyword) -> Result<Done, Refusal> {

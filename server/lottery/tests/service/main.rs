@@ -7,4 +7,6 @@ mod clock;
 mod drawing;
 mod entering;
 mod fakes;
+mod keys;
+mod keyword;
 mod stage;

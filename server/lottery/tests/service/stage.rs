@@ -5,6 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use common::health::Health;
+use common::keys::ConfiguredKey;
 use common::objects::Objects;
 use common::queue::Queue;
 use common::revocation::Revocations;
@@ -45,14 +46,27 @@ impl Stage {
         let (live, message, push) = (FakeLive::default(), FakeMessage::default(), FakePush::default());
         let queue = Queue::open("process:").expect("a queue");
         let signer = Signer::load_or_create(dir.path(), clock.clone()).expect("a key");
-        let lottery = start(dir.path(), &clock, (&live, &message, &push), &queue, &signer).await;
+        let started = start(settings(), dir.path(), &clock, (&live, &message, &push), &queue, &signer).await;
+        let lottery = started.expect("it starts");
         Self { dir, clock, live, message, push, queue, lottery, signer }
     }
 
     /// A second instance on the same database, with a queue of its own.
     pub(crate) async fn second(&self) -> LotteryClient {
+        self.start(settings()).await.expect("it starts")
+    }
+
+    /// Another instance, with these settings.
+    pub(crate) async fn start(&self, settings: Settings) -> anyhow::Result<LotteryClient> {
         let queue = Queue::open("process:").expect("a queue");
-        start(self.dir.path(), &self.clock, (&self.live, &self.message, &self.push), &queue, &self.signer).await
+        let around = (&self.live, &self.message, &self.push);
+        start(settings, self.dir.path(), &self.clock, around, &queue, &self.signer).await
+    }
+
+    /// The secret of the receipt key in the data folder.
+    pub(crate) fn receipt_key(&self) -> ConfiguredKey {
+        let secret = std::fs::read(self.dir.path().join("keys/lottery-receipt.key")).expect("a key");
+        configured_key(secret.try_into().expect("32 bytes"))
     }
 
     pub(crate) fn caller(&self, user: u64) -> Caller {
@@ -63,8 +77,12 @@ impl Stage {
     }
 
     pub(crate) async fn open(&self, body: LotteryBody) -> LotteryId {
+        self.try_open(body).await.expect("it opens").id
+    }
+
+    pub(crate) async fn try_open(&self, body: LotteryBody) -> Result<RoomLottery, Refusal> {
         let request = OpenLottery { caller: self.caller(HOST), room: ROOM, body, key: None };
-        rpc::answer(self.lottery.open(rpc::within(PATIENCE), request).await).expect("it opens").id
+        rpc::answer(self.lottery.open(rpc::within(PATIENCE), request).await)
     }
 
     pub(crate) async fn enter(&self, id: LotteryId, user: u64) -> Result<Entered, Refusal> {
@@ -84,6 +102,11 @@ impl Stage {
     pub(crate) async fn redraw(&self, lottery: LotteryId, n: u64) -> Result<RoomLottery, Refusal> {
         let request = RedrawPrize { caller: self.caller(HOST), lottery, n };
         rpc::answer(self.lottery.redraw(rpc::within(PATIENCE), request).await)
+    }
+
+    pub(crate) async fn decline(&self, lottery: LotteryId, user: u64) -> Result<MyEntry, Refusal> {
+        let request = ClaimPrize { caller: self.caller(user), lottery };
+        rpc::answer(self.lottery.decline(rpc::within(PATIENCE), request).await)
     }
 
     pub(crate) async fn cancel(&self, lottery: LotteryId) -> Result<RoomLottery, Refusal> {
@@ -152,16 +175,13 @@ fn json(document: &impl serde::Serialize) -> Vec<u8> {
     serde_json::to_vec(document).expect("it is JSON")
 }
 
-async fn start(
-    dir: &Path,
-    clock: &Clock,
-    (live, message, push): (&FakeLive, &FakeMessage, &FakePush),
-    queue: &Queue,
-    signer: &Signer,
-) -> LotteryClient {
-    let lifecycle = Lifecycle::new();
+pub(crate) fn configured_key(secret: [u8; 32]) -> ConfiguredKey {
+    serde_json::from_value(hex::encode(secret).into()).expect("a key")
+}
+
+pub(crate) fn settings() -> Settings {
     let n = |n| NonZeroUsize::new(n).expect("not 0");
-    let settings = Settings {
+    Settings {
         waiting_entries: n(5_000),
         batch_entries: n(50),
         open_per_room: NonZeroU32::new(5).expect("not 0"),
@@ -169,7 +189,18 @@ async fn start(
         seed_key: Default::default(),
         receipt_key: Default::default(),
         retired_receipt_keys: Vec::new(),
-    };
+    }
+}
+
+async fn start(
+    settings: Settings,
+    dir: &Path,
+    clock: &Clock,
+    (live, message, push): (&FakeLive, &FakeMessage, &FakePush),
+    queue: &Queue,
+    signer: &Signer,
+) -> anyhow::Result<LotteryClient> {
+    let lifecycle = Lifecycle::new();
     let platform = Platform {
         data_dir: dir.to_owned(),
         db_url: "sqlite:".into(),
@@ -183,8 +214,7 @@ async fn start(
     };
     let (live, message, push) =
         (live.serve_in_process(&lifecycle), message.serve_in_process(&lifecycle), push.serve_in_process(&lifecycle));
-    let started = Lottery::start(settings, &platform, live, message, push).await;
-    started.expect("it starts").serve_in_process()
+    Ok(Lottery::start(settings, &platform, live, message, push).await?.serve_in_process())
 }
 
 /// One prize, drawn after a minute.
