@@ -1,7 +1,8 @@
 //! The data folder: one process at a time, and never the last of the disk.
 
 use std::fs::{DirBuilder, File, TryLockError};
-use std::os::unix::fs::DirBuilderExt as _;
+use std::io::Write as _;
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -56,6 +57,15 @@ impl DataDir {
     pub fn path(&self) -> &Path {
         &self.path
     }
+}
+
+/// Writes a file that only its owner reads, whole or not at all: a crash leaves no half of it.
+pub(crate) fn write_whole(file: &Path, bytes: &[u8]) -> std::io::Result<()> {
+    let draft = file.with_extension("draft");
+    let mut out = File::options().write(true).create(true).truncate(true).mode(0o600).open(&draft)?;
+    out.write_all(bytes)?;
+    out.sync_all()?;
+    std::fs::rename(draft, file)
 }
 
 /// Whether there is room for new data. Clones share the answer.

@@ -1,11 +1,11 @@
 //! Secret keys in the data folder: made at the first start, readable by its owner only.
 
-use std::io::Write as _;
-use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
+
+use crate::data_dir::write_whole;
 
 /// A symmetric key. Debug does not show it.
 #[derive(Clone, PartialEq, Eq)]
@@ -94,12 +94,7 @@ pub(crate) fn write_private(file: &Path, bytes: &[u8]) -> std::io::Result<()> {
     if let Some(folder) = file.parent() {
         std::fs::create_dir_all(folder)?;
     }
-    // Whole or not at all: a crash must not leave half a key behind.
-    let draft = file.with_extension("draft");
-    let mut out = std::fs::File::options().write(true).create(true).truncate(true).mode(0o600).open(&draft)?;
-    out.write_all(bytes)?;
-    out.sync_all()?;
-    std::fs::rename(draft, file)
+    write_whole(file, bytes)
 }
 
 #[cfg(test)]

@@ -18,6 +18,7 @@ use crate::Config;
 /// A back-end can't be opened.
 pub fn open(config: &Config, data_dir: &DataDir, clock: Clock) -> anyhow::Result<(Platform, Arc<Signer>)> {
     let (lifecycle, health) = (Lifecycle::new(), Health::default());
+    clock.watch(data_dir.path(), &lifecycle);
     let signer = Signer::load_or_create(data_dir.path(), clock.clone())?;
     let platform = Platform {
         data_dir: data_dir.path().to_owned(),

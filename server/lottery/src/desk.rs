@@ -11,14 +11,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use common::failure::is_lock;
-use common::{Db, Failure, Lifecycle, Outcome, failpoint};
+use common::{Clock, Db, Failure, Lifecycle, Outcome, failpoint};
 use idl::draw::Entry;
 use idl::{Code, LotteryId, Refusal, UserId};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::row::Facts;
 use crate::store::entries::{self, NewEntry, Next};
-use crate::time::{LotteryClock, Reading};
 
 /// Tries of a batch that meets a lock.
 const TRIES: u32 = 3;
@@ -58,7 +57,7 @@ pub(crate) struct Desk(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     db: Db,
-    time: Arc<LotteryClock>,
+    clock: Clock,
     lifecycle: Lifecycle,
     /// Entrants of one lottery that may wait. Full: refused as unavailable, nothing was done.
     waiting: usize,
@@ -67,8 +66,8 @@ struct Inner {
 }
 
 impl Desk {
-    pub(crate) fn new(db: Db, time: Arc<LotteryClock>, lifecycle: Lifecycle, waiting: usize, batch: usize) -> Self {
-        Self(Arc::new(Inner { db, time, lifecycle, waiting, batch, clerks: Mutex::default() }))
+    pub(crate) fn new(db: Db, clock: Clock, lifecycle: Lifecycle, waiting: usize, batch: usize) -> Self {
+        Self(Arc::new(Inner { db, clock, lifecycle, waiting, batch, clerks: Mutex::default() }))
     }
 
     /// Takes an entry. A caller that goes away while it waits undoes nothing.
@@ -164,8 +163,8 @@ impl Clerk {
         let next = entries::lock(&mut tx, id).await?;
         let mut taken = entries::of_users(&mut tx, id, entrants.iter().map(|entrant| entrant.user)).await?;
         // Read with the lock in hand: no later batch can have an earlier time.
-        let now = self.desk.time.read();
-        let mut page = Page { draw_at_ms: self.lottery.spec.spec().draw_at_ms, now, next, new: Vec::new() };
+        let now_ms = self.desk.clock.now().0.cast_unsigned();
+        let mut page = Page { draw_at_ms: self.lottery.spec.spec().draw_at_ms, now_ms, next, new: Vec::new() };
         let mut answers = Vec::with_capacity(entrants.len());
         for entrant in entrants {
             answers.push(match taken.get(&entrant.user) {
@@ -189,7 +188,7 @@ impl Clerk {
 /// A batch in the making.
 struct Page {
     draw_at_ms: u64,
-    now: Reading,
+    now_ms: u64,
     /// `None`: the lottery is not open.
     next: Option<Next>,
     new: Vec<NewEntry>,
@@ -198,12 +197,8 @@ struct Page {
 impl Page {
     fn take(&mut self, entrant: &Entrant) -> Result<Entry, Refusal> {
         let next = self.next.as_mut().ok_or_else(late)?;
-        let now_ms = self.now.ms();
-        let came_ms = entrant.posted_ms.unwrap_or(now_ms);
-        // A danmaku has the time of the wall clock. While that is in doubt nothing is taken after
-        // the time by the steady one.
-        let is_over = self.now.certain().is_none() && now_ms >= self.draw_at_ms;
-        if is_over || came_ms >= self.draw_at_ms {
+        let came_ms = entrant.posted_ms.unwrap_or(self.now_ms);
+        if came_ms >= self.draw_at_ms {
             return Err(late());
         }
         let entered_at_ms = next.last_ms.max(came_ms);
@@ -227,12 +222,7 @@ mod tests {
     }
 
     fn page(now_ms: u64) -> Page {
-        Page {
-            draw_at_ms: 1_000,
-            now: Reading::Certain(now_ms),
-            next: Some(Next { n: 7, last_ms: 500 }),
-            new: Vec::new(),
-        }
+        Page { draw_at_ms: 1_000, now_ms, next: Some(Next { n: 7, last_ms: 500 }), new: Vec::new() }
     }
 
     #[test]
@@ -253,8 +243,6 @@ mod tests {
         assert_eq!(late.take(&entrant(1, None)).unwrap_err().code, Code::LotteryClosed);
         assert_eq!(late.take(&entrant(2, Some(1_000))).unwrap_err().code, Code::LotteryClosed);
         assert_eq!(late.take(&entrant(3, Some(999))).unwrap().entered_at_ms, 999);
-        let mut doubtful = Page { now: Reading::Doubtful(1_000), ..page(0) };
-        assert_eq!(doubtful.take(&entrant(4, Some(999))).unwrap_err().code, Code::LotteryClosed);
         let mut closed = Page { next: None, ..page(600) };
         assert_eq!(closed.take(&entrant(1, Some(10))).unwrap_err().code, Code::LotteryClosed);
     }

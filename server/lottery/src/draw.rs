@@ -42,7 +42,8 @@ impl Core {
     /// Draws a lottery that is due, from wherever it stands. Nothing happens if it is not
     /// due, is decided, or somebody else is at it.
     pub(crate) async fn draw(&self, id: LotteryId) -> Outcome<()> {
-        let Some(now_ms) = self.time.read().certain() else { return Ok(()) };
+        let Some(now) = self.platform.clock.read().certain() else { return Ok(()) };
+        let now_ms = now.0.cast_unsigned();
         let until_ms = now_ms + LEASE.as_millis() as u64;
         if !store::lease(&self.db, id, now_ms, until_ms).await? {
             return Ok(());
@@ -60,10 +61,10 @@ impl Core {
             self.enter_last_keywords(&row.facts).await;
             failpoint::reached("lottery.before-freeze");
             // The clock may have been set meanwhile: then somebody tries again later.
-            let Some(now_ms) = self.time.read().certain() else {
+            let Some(now) = self.platform.clock.read().certain() else {
                 return Ok(store::give_lease_back(&self.db, id).await?);
             };
-            store::freeze(&self.db, id, now_ms).await?;
+            store::freeze(&self.db, id, now.0.cast_unsigned()).await?;
             failpoint::reached("lottery.after-freeze");
         }
         let row = self.find(id).await?;
@@ -139,7 +140,7 @@ impl Core {
         let slot = self.outbox.slots(1).await?[0];
         failpoint::reached("lottery.before-decision");
         let now = self.platform.clock.now();
-        let decided_ms = self.time.read().ms().max(row.closed_at_ms.unwrap_or_default());
+        let decided_ms = now.0.cast_unsigned().max(row.closed_at_ms.unwrap_or_default());
         let mut tx = self.db.begin().await?;
         if !store::decide(&mut tx, id, seed.reveal(), decided_ms).await? {
             return Ok(());

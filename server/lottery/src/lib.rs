@@ -34,12 +34,10 @@ mod rules;
 mod schedule;
 mod seal;
 mod store;
-mod time;
 
 use keyring::KeyRing;
 use row::Facts;
 use seal::Seal;
-use time::LotteryClock;
 
 /// Lotteries in memory, as far as they never change. Full: the least used is read again.
 const KNOWN: u64 = 1_000;
@@ -83,7 +81,6 @@ struct Core {
     live: LiveClient,
     message: MessageClient,
     push: PushClient,
-    time: Arc<LotteryClock>,
     seal: Seal,
     keys: KeyRing,
     desk: desk::Desk,
@@ -121,9 +118,8 @@ impl Lottery {
         keys.begin(&db, platform.clock.now()).await?;
         // Whoever held one was a process before this one: the data folder is locked.
         store::void_leases(&db).await?;
-        let time = Arc::new(LotteryClock::new(platform.clock.clone()));
         let (waiting, batch) = (settings.waiting_entries.get(), settings.batch_entries.get());
-        let desk = desk::Desk::new(db.clone(), Arc::clone(&time), platform.lifecycle.clone(), waiting, batch);
+        let desk = desk::Desk::new(db.clone(), platform.clock.clone(), platform.lifecycle.clone(), waiting, batch);
         let core = Arc::new(Core {
             drawing: Semaphore::new(settings.draws_at_once.get()),
             settings,
@@ -134,7 +130,6 @@ impl Lottery {
             live,
             message,
             push,
-            time,
             seal,
             keys,
             desk,

@@ -60,7 +60,7 @@ impl Core {
     }
 
     fn spec(&self, plan: &Plan, id: LotteryId, room: RoomId, standing: &Standing) -> Outcome<SpecText> {
-        let now_ms = self.time.read().ms();
+        let now_ms = self.platform.clock.now().0.cast_unsigned();
         let spec = plan.spec(id, room, standing.session, now_ms, self.keys.current().public())?;
         Ok(SpecText::new(spec).map_err(anyhow::Error::from)?)
     }
@@ -120,7 +120,7 @@ impl Core {
             return Ok(row);
         }
         self.platform.space.check()?;
-        let (room, at_ms) = (row.facts.room, self.time.read().ms());
+        let (room, at_ms) = (row.facts.room, self.platform.clock.now().0.cast_unsigned());
         let late = || Refusal::new(Code::LotteryClosed, "only an open lottery can be called off");
         if at_ms >= row.facts.spec.spec().draw_at_ms {
             return Err(late().into());

@@ -130,13 +130,13 @@ impl Core {
             let detail = "other prizes of this lottery are being drawn again";
             return Err(Refusal::new(Code::Unavailable, detail).retry_after_ms(1_000).into());
         }
-        let reading = self.time.read();
+        let reading = self.platform.clock.read();
         if deed == Deed::Redraw && reading.certain().is_none() {
             let detail = "the server's clock was set: nobody's time is over until that is right";
             return Err(Refusal::new(Code::Unavailable, detail).retry_after_ms(60_000).into());
         }
-        let now = Timestamp(reading.ms().cast_signed());
-        let outcome = judge(row, &results, n, deed, reading.ms())?;
+        let now = reading.now();
+        let outcome = judge(row, &results, n, deed, now.0.cast_unsigned())?;
         match outcome {
             Verdict::Nothing => return Ok(()),
             Verdict::Claim => results::claim(&self.db, &mut tx, id, n, now).await?,

@@ -77,9 +77,8 @@ struct Schedule {
 impl Schedule {
     async fn look(&mut self) -> Result<(), Failure> {
         while self.draws.try_join_next().is_some() {}
-        // Read at every look, so that the clock is watched also while nothing is due.
-        let Some(now_ms) = self.core.time.read().certain() else { return Ok(()) };
-        let due = store::due(&self.core.db, now_ms, MOST_DUE).await?;
+        let Some(now) = self.core.platform.clock.read().certain() else { return Ok(()) };
+        let due = store::due(&self.core.db, now.0.cast_unsigned(), MOST_DUE).await?;
         self.sent.retain(|id, sent| due.contains(id) || sent.at.elapsed() < MOST_PAUSE);
         for id in due {
             match self.sent.get(&id) {

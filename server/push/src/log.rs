@@ -189,10 +189,9 @@ fn parse<R: DeserializeOwned>(bytes: &[u8], boot_id: &str) -> Loaded<R> {
     loaded
 }
 
-/// Changes with every start of the machine (not of the process).
+/// Where the machine does not tell its boots apart, all are the same.
 fn boot_id() -> String {
-    let id = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
-    id.trim().to_owned()
+    common::clock::boot_id().unwrap_or_default()
 }
 
 #[cfg(test)]

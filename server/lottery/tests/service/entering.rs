@@ -15,7 +15,7 @@ use lottery::protocol::spec::SpecText;
 use crate::stage::{HOST, ROOM, START, Stage, minute};
 
 /// A keyword danmaku that was posted so long after the beginning.
-fn keyword(user: u64, ms: i64, role: RoomRole) -> KeywordPost {
+pub(crate) fn keyword(user: u64, ms: i64, role: RoomRole) -> KeywordPost {
     KeywordPost {
         danmaku: DanmakuId(user + 1_000),
         room: ROOM,

@@ -36,19 +36,33 @@ pub(crate) struct Stage {
     pub(crate) push: FakePush,
     pub(crate) queue: Queue,
     pub(crate) lottery: LotteryClient,
+    lifecycle: Lifecycle,
     signer: Signer,
 }
 
 impl Stage {
     pub(crate) async fn new() -> Self {
         let dir = tempfile::tempdir().expect("a folder");
-        let clock = Clock::manual(START);
-        let (live, message, push) = (FakeLive::default(), FakeMessage::default(), FakePush::default());
+        let around = (FakeLive::default(), FakeMessage::default(), FakePush::default());
+        Self::start_in(dir, Clock::manual(START), around).await
+    }
+
+    async fn start_in(dir: TempDir, clock: Clock, (live, message, push): (FakeLive, FakeMessage, FakePush)) -> Self {
+        let lifecycle = Lifecycle::new();
+        clock.watch(dir.path(), &lifecycle);
         let queue = Queue::open("process:").expect("a queue");
         let signer = Signer::load_or_create(dir.path(), clock.clone()).expect("a key");
-        let started = start(settings(), dir.path(), &clock, (&live, &message, &push), &queue, &signer).await;
+        let around = (&live, &message, &push);
+        let started = start(settings(), dir.path(), &clock, around, &queue, &signer, &lifecycle).await;
         let lottery = started.expect("it starts");
-        Self { dir, clock, live, message, push, queue, lottery, signer }
+        Self { dir, clock, live, message, push, queue, lottery, lifecycle, signer }
+    }
+
+    /// Stops, and starts again on the same machine; what happens to its clock meanwhile is given.
+    pub(crate) async fn restarted(self, meanwhile: impl FnOnce(&Clock)) -> Self {
+        self.lifecycle.stop(PATIENCE).await;
+        meanwhile(&self.clock);
+        Self::start_in(self.dir, self.clock.of_next_process(), (self.live, self.message, self.push)).await
     }
 
     /// A second instance on the same database, with a queue of its own.
@@ -60,7 +74,7 @@ impl Stage {
     pub(crate) async fn start(&self, settings: Settings) -> anyhow::Result<LotteryClient> {
         let queue = Queue::open("process:").expect("a queue");
         let around = (&self.live, &self.message, &self.push);
-        start(settings, self.dir.path(), &self.clock, around, &queue, &self.signer).await
+        start(settings, self.dir.path(), &self.clock, around, &queue, &self.signer, &Lifecycle::new()).await
     }
 
     /// The secret of the receipt key in the data folder.
@@ -97,6 +111,11 @@ impl Stage {
     ) -> Result<Entered, Refusal> {
         let request = EnterLottery { caller: self.caller(user), lottery, danmaku };
         rpc::answer(self.lottery.enter(rpc::within(PATIENCE), request).await)
+    }
+
+    pub(crate) async fn claim(&self, lottery: LotteryId, user: u64) -> Result<MyEntry, Refusal> {
+        let request = ClaimPrize { caller: self.caller(user), lottery };
+        rpc::answer(self.lottery.claim(rpc::within(PATIENCE), request).await)
     }
 
     pub(crate) async fn redraw(&self, lottery: LotteryId, n: u64) -> Result<RoomLottery, Refusal> {
@@ -199,8 +218,8 @@ async fn start(
     (live, message, push): (&FakeLive, &FakeMessage, &FakePush),
     queue: &Queue,
     signer: &Signer,
+    lifecycle: &Lifecycle,
 ) -> anyhow::Result<LotteryClient> {
-    let lifecycle = Lifecycle::new();
     let platform = Platform {
         data_dir: dir.to_owned(),
         db_url: "sqlite:".into(),
@@ -213,7 +232,7 @@ async fn start(
         verifier: signer.verifier(Revocations::default()),
     };
     let (live, message, push) =
-        (live.serve_in_process(&lifecycle), message.serve_in_process(&lifecycle), push.serve_in_process(&lifecycle));
+        (live.serve_in_process(lifecycle), message.serve_in_process(lifecycle), push.serve_in_process(lifecycle));
     Ok(Lottery::start(settings, &platform, live, message, push).await?.serve_in_process())
 }
 
