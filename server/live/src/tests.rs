@@ -1,5 +1,6 @@
 //! The service through its client, on a real database, with its neighbours played.
 
+mod clock;
 mod covers;
 mod keywords;
 mod people;

@@ -3,8 +3,8 @@
 //! came meanwhile, and none waits for company.
 //!
 //! The invariant that the history stands on: danmaku become visible in the order of
-//! (time, id). There is one batch at a time, its time is never before the one before, and
-//! ids ascend. A reader's snapshot is therefore a prefix of all later ones, and the
+//! (time, id). There is one batch at a time, its time is never before the one before (but
+//! for a clock that was wrong for long, see [`next_time`]), and ids ascend. A reader's snapshot is therefore a prefix of all later ones, and the
 //! commit horizon is exactly what is committed: a forward page neither waits for the open
 //! batch nor can miss it. (Several instances on one database would break this; they need
 //! pages to stop at now − 2 s.)
@@ -31,8 +31,7 @@ use crate::{Settings, announce, keys};
 /// Tries of a batch that meets a lock; each waits for the lock on its own, too.
 const TRIES: u32 = 3;
 const PAUSE: Duration = Duration::from_millis(20);
-/// How far the clock may have gone back over a restart for times to go on from where they
-/// were. Beyond that the clock was wrong before, and its old times are not kept alive.
+/// How far the clock may have gone back for times to go on from where they were.
 const MAX_STEP_BACK_MS: u64 = 60_000;
 
 type Answer = Result<Danmaku, Refusal>;
@@ -76,12 +75,7 @@ pub(crate) async fn start(
     delivered: Delivered,
     lifecycle: &Lifecycle,
 ) -> sqlx::Result<Writer> {
-    let before = store.latest_sent_at().await?.unwrap_or_default();
-    let stepped_back_ms = before.since_ms(clock.now());
-    if stepped_back_ms > MAX_STEP_BACK_MS {
-        tracing::warn!(stepped_back_ms, "the clock is far behind the latest danmaku; history will not be in order");
-    }
-    let latest = if stepped_back_ms > MAX_STEP_BACK_MS { Timestamp::default() } else { before };
+    let latest = store.latest_sent_at().await?.unwrap_or_default();
     let lanes = Lanes::new(settings.guaranteed_per_room_per_s);
     let mut committer = Committer { store, clock, latest, lanes, announcements, delivered };
 
@@ -191,7 +185,7 @@ impl Committer {
 
         let mut tx = store.db.begin().await?;
         // Read with the lock in hand: nothing later can be committed before this batch.
-        self.latest = self.latest.max(self.clock.now());
+        self.latest = next_time(self.latest, self.clock.now());
         let now = self.latest;
         let known = known(&mut tx, posts, now).await?;
 
@@ -239,6 +233,18 @@ impl Committer {
         }
         Ok(Some(Committed { answers, ordinary, facts }))
     }
+}
+
+/// The time of a batch after the latest one. The platform's clock goes back far only when it
+/// takes for wrong what it took for right; danmaku of the wrong time are then out of order,
+/// but new ones do not all get the time of the last of them until it has come again.
+fn next_time(latest: Timestamp, now: Timestamp) -> Timestamp {
+    let stepped_back_ms = latest.since_ms(now);
+    if stepped_back_ms > MAX_STEP_BACK_MS {
+        tracing::warn!(stepped_back_ms, "the clock is far behind the latest danmaku; history will not be in order");
+        return now;
+    }
+    latest.max(now)
 }
 
 async fn known(tx: &mut Tx, posts: &[Post], now: Timestamp) -> sqlx::Result<Known> {

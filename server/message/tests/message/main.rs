@@ -2,6 +2,7 @@
 //! calls are stand-ins behind their real contracts.
 
 mod announcing;
+mod clock;
 mod deleting;
 mod fakes;
 mod keywords;
