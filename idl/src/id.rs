@@ -112,6 +112,10 @@ id!(
     /// One lottery of a room.
     LotteryId
 );
+id!(
+    /// One replay of a room.
+    ReplayId
+);
 
 /// Milliseconds since 1970-01-01T00:00:00Z.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]

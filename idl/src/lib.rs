@@ -16,9 +16,10 @@ pub mod lottery;
 pub mod message;
 pub mod push;
 pub mod refusal;
+pub mod replay;
 pub mod user;
 
 pub use access::Caller;
-pub use id::{DanmakuId, DeviceId, LotteryId, RoomId, SessionId, Timestamp, UserId};
+pub use id::{DanmakuId, DeviceId, LotteryId, ReplayId, RoomId, SessionId, Timestamp, UserId};
 pub use idempotency::IdempotencyKey;
 pub use refusal::{Code, Kind, Refusal};

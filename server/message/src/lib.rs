@@ -16,9 +16,9 @@ use tarpc::server::Channel as _;
 
 mod announce;
 mod batch;
-pub mod bilibili_xml;
 mod delete;
 mod delivery;
+pub mod format;
 mod history;
 mod keys;
 mod keyword;

@@ -11,7 +11,7 @@ use common::rpc::{answer, within};
 use futures::StreamExt as _;
 use idl::message::{DanmakuBody, MessageClient, PostDanmaku};
 use idl::{Code, IdempotencyKey, Kind, Refusal, RoomId, SessionId};
-use message::bilibili_xml::{self, Line};
+use message::format::bilibili_xml::{self, Line};
 use tokio::time::Instant;
 
 use super::cast::{Actor, Cast};

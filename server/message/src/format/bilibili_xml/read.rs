@@ -1,23 +1,26 @@
-//! Reads danmaku files in Bilibili's XML: `<i><d p="…">text</d>…</i>`, and the dialects
-//! that add elements and attributes to it.
+//! Reads Bilibili's XML.
 //!
 //! It streams: memory does not grow with the file. Lines that can't be shown here are
-//! skipped and counted by reason; a file that is not well-formed ends in an error that
-//! names the line. Entities other than XML's five and character references are never
-//! expanded, so a document type has no effect.
+//! skipped and counted by reason, and what is changed in others is counted too; a file that
+//! is not well-formed or not UTF-8 ends in an error that names the line. Entities other than
+//! XML's five and character references are never expanded, so a document type has no effect.
 
-use std::collections::BTreeMap;
-use std::fmt;
 use std::io::BufRead;
 
 use idl::danmaku::{Color, DanmakuText, Mode, Size};
+use idl::replay::{ReplayDanmaku, SenderHash};
+use idl::{DanmakuId, Timestamp};
 use quick_xml::Reader;
 use quick_xml::escape::resolve_xml_entity;
-use quick_xml::events::{BytesStart, Event};
+use quick_xml::events::{BytesDecl, BytesStart, Event};
 
 mod bounded;
+mod fields;
+mod report;
 
 use bounded::Bounded;
+use fields::Parameters;
+pub use report::{Changed, Malformed, Report, Skipped};
 
 /// The longest tag, text or comment. Scripted danmaku (modes 7 to 9) are long; nothing
 /// honest is this long.
@@ -26,10 +29,6 @@ const MAX_TOKEN_BYTES: usize = 1 << 20;
 const MAX_TEXT_BYTES: usize = 4_096;
 /// Danmaku files are two levels deep.
 const MAX_DEPTH: usize = 16;
-/// Longer sender hashes are cut off.
-const MAX_SENDER_CHARS: usize = 64;
-/// More than a year into a video is a mistake.
-const MAX_AT_S: f64 = 366.0 * 24.0 * 3_600.0;
 
 /// A danmaku of a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,51 +43,24 @@ pub struct Line {
     pub size: Size,
     /// What it says.
     pub text: DanmakuText,
-    /// Who said it, as the file hides it; the same for all lines of a sender. May be empty.
-    pub sender_hash: String,
+    /// When it was sent, if the file says so.
+    pub sent_at: Option<Timestamp>,
+    /// Who said it, as the file hides it; the same for all lines of a sender.
+    pub sender_hash: SenderHash,
+    /// Its number in the file, if it has one that is an id here too. Two lines may have the same.
+    pub id: Option<DanmakuId>,
+    /// Who said it by name, if the file says so: 1 to 64 characters, one line.
+    pub user_name: Option<String>,
 }
 
-/// Why a line was skipped.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Skipped {
-    /// Modes 7, 8 and 9: positioned or scripted.
-    SpecialMode,
-    /// A mode that nobody knows.
-    UnknownMode,
-    /// The `p` attribute is missing, too short, or not numbers.
-    BadParameters,
-    /// The text is empty, too long or has characters that are not allowed.
-    BadText,
-}
-
-impl fmt::Display for Skipped {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::SpecialMode => "positioned or scripted (modes 7 to 9)",
-            Self::UnknownMode => "unknown mode",
-            Self::BadParameters => "unreadable parameters",
-            Self::BadText => "text that is not allowed",
-        })
+impl Line {
+    /// As a replay's danmaku: with an id of ours, and a time of sending if the file has none.
+    #[must_use]
+    pub fn into_danmaku(self, id: DanmakuId, sent_at: Timestamp) -> ReplayDanmaku {
+        let Self { at_ms, mode, color, size, text, sender_hash, user_name, .. } = self;
+        let sent_at = self.sent_at.unwrap_or(sent_at);
+        ReplayDanmaku { id, at_ms, sent_at, mode, color, size, text, sender_hash, user_name }
     }
-}
-
-/// What became of the lines that were read so far.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Report {
-    /// Lines that were given out.
-    pub accepted: u64,
-    /// Lines that were not, by reason.
-    pub skipped: BTreeMap<Skipped, u64>,
-}
-
-/// The file can't be read on.
-#[derive(Debug, thiserror::Error)]
-#[error("line {line}: {reason}")]
-pub struct Malformed {
-    /// The line that reading stopped in, from 1.
-    pub line: u64,
-    /// What is wrong.
-    pub reason: String,
 }
 
 /// Reads a file from its beginning.
@@ -124,18 +96,8 @@ pub struct Lines<R> {
 #[derive(Debug, Default)]
 struct Text {
     kept: String,
-    /// It is too long, or has something that is no character.
-    bad: bool,
-}
-
-/// The part of the `p` attribute that counts here.
-#[derive(Debug, PartialEq)]
-struct Parameters {
-    at_ms: u64,
-    mode: Mode,
-    size: Size,
-    color: Color,
-    sender_hash: String,
+    /// Why it can't be a line, if that is known already.
+    bad: Option<Skipped>,
 }
 
 /// What a step through the file came to.
@@ -161,7 +123,9 @@ impl<R: BufRead> Lines<R> {
             Err(error) => Err(error.to_string()),
         };
         self.token = token;
-        step
+        step.map_err(|reason| {
+            if self.xml.get_ref().is_utf_16() { "the file is UTF-16; only UTF-8 is read".to_owned() } else { reason }
+        })
     }
 
     fn take(&mut self, event: &Event<'_>) -> Result<Step, String> {
@@ -179,10 +143,11 @@ impl<R: BufRead> Lines<R> {
                 Ok(Some(c)) => self.text.push(c.encode_utf8(&mut [0; 4])),
                 Ok(None) => match resolve_xml_entity(reference) {
                     Some(text) => self.text.push(text),
-                    None => self.text.bad = true,
+                    None => self.text.bad = Some(Skipped::BadText),
                 },
-                Err(_) => self.text.bad = true,
+                Err(_) => self.text.bad = Some(Skipped::BadText),
             },
+            Event::Decl(declaration) => check_encoding(declaration)?,
             Event::Eof if self.open > 0 => return Err("the file ends before its elements do".to_owned()),
             Event::Eof if !self.seen_root => return Err("there is no <i> element".to_owned()),
             Event::Eof => return Ok(Step::End),
@@ -198,10 +163,10 @@ impl<R: BufRead> Lines<R> {
             (0, "i") => self.seen_root = true,
             (0, _) => return Err("the outermost element is not <i>".to_owned()),
             (1, "d") => {
-                let p = tag.try_get_attribute("p").map_err(|e| e.to_string())?;
-                self.parameters = Some(p.map_or(Err(Skipped::BadParameters), |p| parameters(&p.value)));
-                self.text = Text::default();
+                self.parameters = Some(fields::parameters(tag)?);
+                self.text.clear();
             }
+            (1, "sc" | "gift" | "guard") => self.report.skip(Skipped::Paid),
             (MAX_DEPTH.., _) => return Err(format!("elements are nested more than {MAX_DEPTH} deep")),
             _ => {}
         }
@@ -215,13 +180,13 @@ impl<R: BufRead> Lines<R> {
             return Step::On;
         }
         let Some(parameters) = self.parameters.take() else { return Step::On };
-        match parameters.and_then(|parameters| line(parameters, &self.text)) {
-            Ok(line) => {
-                self.report.accepted += 1;
+        match parameters.and_then(|parameters| parameters.with_text(self.text.get()?)) {
+            Ok((line, changes)) => {
+                self.report.accept(&changes);
                 Step::Line(line)
             }
             Err(reason) => {
-                *self.report.skipped.entry(reason).or_default() += 1;
+                self.report.skip(reason);
                 Step::On
             }
         }
@@ -248,74 +213,35 @@ impl<R: BufRead> Iterator for Lines<R> {
 }
 
 impl Text {
+    fn clear(&mut self) {
+        self.kept.clear();
+        self.bad = None;
+    }
+
     fn push(&mut self, more: &str) {
         if self.kept.len() + more.len() > MAX_TEXT_BYTES {
-            self.bad = true;
-        } else if !self.bad {
+            self.bad.get_or_insert(Skipped::LongText);
+        } else if self.bad.is_none() {
             self.kept.push_str(more);
         }
     }
-}
 
-fn line(parameters: Parameters, text: &Text) -> Result<Line, Skipped> {
-    if text.bad {
-        return Err(Skipped::BadText);
-    }
-    let text = DanmakuText::parse(&text.kept).map_err(|_| Skipped::BadText)?;
-    let Parameters { at_ms, mode, size, color, sender_hash } = parameters;
-    Ok(Line { at_ms, mode, color, size, text, sender_hash })
-}
-
-/// `at_s,mode,size,color,sent_s,pool,sender,id[,weight]`
-fn parameters(p: &str) -> Result<Parameters, Skipped> {
-    let mut fields = p.split(',').map(str::trim);
-    let mut next = || fields.next().ok_or(Skipped::BadParameters);
-    let (at_s, mode, size, color) = (next()?, next()?, next()?, next()?);
-    let sender = fields.nth(2).unwrap_or_default();
-    Ok(Parameters {
-        mode: mode_of(mode)?,
-        at_ms: at_ms(at_s)?,
-        size: size_of(size)?,
-        color: color_of(color)?,
-        sender_hash: sender.chars().take(MAX_SENDER_CHARS).collect(),
-    })
-}
-
-/// Times before the beginning, which some editors write, are the beginning.
-#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it was checked to be small and positive")]
-fn at_ms(seconds: &str) -> Result<u64, Skipped> {
-    let seconds: f64 = seconds.parse().map_err(|_| Skipped::BadParameters)?;
-    // Also true of what is no number.
-    if !(-MAX_AT_S..=MAX_AT_S).contains(&seconds) {
-        return Err(Skipped::BadParameters);
-    }
-    Ok((seconds.max(0.0) * 1_000.0).round() as u64)
-}
-
-fn mode_of(mode: &str) -> Result<Mode, Skipped> {
-    match mode.parse::<i64>().map_err(|_| Skipped::BadParameters)? {
-        1..=3 => Ok(Mode::Scroll),
-        4 => Ok(Mode::Bottom),
-        5 => Ok(Mode::Top),
-        6 => Ok(Mode::Reverse),
-        7..=9 => Err(Skipped::SpecialMode),
-        _ => Err(Skipped::UnknownMode),
+    fn get(&self) -> Result<&str, Skipped> {
+        self.bad.map_or(Ok(&self.kept), Err)
     }
 }
 
-/// The nearest of 18, 25 and 36.
-fn size_of(size: &str) -> Result<Size, Skipped> {
-    match size.parse::<i64>().map_err(|_| Skipped::BadParameters)? {
-        ..=21 => Ok(Size::Small),
-        22..=30 => Ok(Size::Standard),
-        31.. => Ok(Size::Large),
+/// A file that says that it is in another encoding is believed, even if it happens to be
+/// UTF-8 as well: readers that know that encoding would read something else.
+fn check_encoding(declaration: &BytesDecl<'_>) -> Result<(), String> {
+    const SHOWN_CHARS: usize = 40;
+    let Some(encoding) = declaration.encoding() else { return Ok(()) };
+    let encoding = encoding.map_err(|e| e.to_string())?;
+    if ["utf-8", "utf8", "us-ascii"].iter().any(|known| encoding.eq_ignore_ascii_case(known)) {
+        return Ok(());
     }
-}
-
-/// Only the lower 24 bits are a colour; some tools write others above them.
-fn color_of(color: &str) -> Result<Color, Skipped> {
-    let color: i64 = color.parse().map_err(|_| Skipped::BadParameters)?;
-    u32::try_from(color & 0xFF_FF_FF).map(Color::from_rgb).map_err(|_| Skipped::BadParameters)
+    let shown: String = encoding.chars().take(SHOWN_CHARS).collect();
+    Err(format!("the file says that it is {shown:?}; only UTF-8 is read"))
 }
 
 #[cfg(test)]
