@@ -8,7 +8,7 @@
 //! when it returns. Writers share one connection and begin with `BEGIN IMMEDIATE`: no
 //! transaction ever fails half-way because another one holds the lock.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -36,13 +36,29 @@ impl Db {
     /// # Errors
     /// The URL's scheme is not known, the file can't be opened, or a migration fails.
     pub async fn open(url: &str, data_dir: &Path, service: &str, migrations: &Migrator) -> anyhow::Result<Self> {
+        let db = Self::open_file(url, &file_of(data_dir, service), "rwc").await?;
+        let migrated = migrations.run(&db.writer).await;
+        migrated.with_context(|| format!("migrating the database of {service}"))?;
+        Ok(db)
+    }
+
+    /// Opens the database of `service` as it is, if there is one.
+    ///
+    /// # Errors
+    /// The URL's scheme is not known, or the file can't be opened.
+    pub async fn open_existing(url: &str, data_dir: &Path, service: &str) -> anyhow::Result<Option<Self>> {
+        let file = file_of(data_dir, service);
+        Ok(if file.try_exists()? { Some(Self::open_file(url, &file, "rw").await?) } else { None })
+    }
+
+    async fn open_file(url: &str, file: &Path, mode: &str) -> anyhow::Result<Self> {
         anyhow::ensure!(url == "sqlite:", "db.url is {url:?}, but this build knows only \"sqlite:\"");
         sqlx::any::install_default_drivers();
-        let file = data_dir.join(format!("{service}.db"));
-        let url = format!("sqlite://{}?mode=rwc", file.display());
-        let writer = sqlite_pool(1).connect(&url).await.with_context(|| format!("opening {}", file.display()))?;
-        migrations.run(&writer).await.with_context(|| format!("migrating {}", file.display()))?;
-        let reader = sqlite_pool(READERS).connect(&url).await.with_context(|| format!("opening {}", file.display()))?;
+        let url = format!("sqlite://{}?mode={mode}", file.display());
+        let opening = || format!("opening {}", file.display());
+        // One after the other: the first one turns the write-ahead log on.
+        let writer = sqlite_pool(1).connect(&url).await.with_context(opening)?;
+        let reader = sqlite_pool(READERS).connect(&url).await.with_context(opening)?;
         Ok(Self { reader, writer })
     }
 
@@ -71,6 +87,10 @@ impl Db {
         self.reader.close().await;
         self.writer.close().await;
     }
+}
+
+fn file_of(data_dir: &Path, service: &str) -> PathBuf {
+    data_dir.join(format!("{service}.db"))
 }
 
 fn sqlite_pool(connections: u32) -> AnyPoolOptions {

@@ -12,6 +12,8 @@ use crate::Db;
 
 /// Ids in a block: one write for so many of them; a restart wastes at most so many.
 const BLOCK: i64 = 10_000;
+/// More than any site gives out between two backups.
+const SINCE_A_BACKUP: i64 = 10_000_000_000;
 /// 2^53: the first integer that a double can't tell from its neighbour.
 const LIMIT: i64 = 1 << 53;
 
@@ -55,6 +57,22 @@ INSERT INTO id_block (name, next_id) VALUES ('all', 1);";
             }
         }
         Ok(ids)
+    }
+
+    /// Passes over ids that may have been given out since the database was copied: it was put
+    /// back from a backup.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub async fn skip(&self) -> sqlx::Result<()> {
+        let mut tx = self.db.begin().await?;
+        sqlx::query("UPDATE id_block SET next_id = next_id + ? WHERE name = 'all'")
+            .bind(SINCE_A_BACKUP)
+            .execute(&mut *tx)
+            .await?;
+        tx.commit().await?;
+        *self.block.lock().await = 0..0;
+        Ok(())
     }
 
     async fn new_block(&self) -> sqlx::Result<Range<i64>> {

@@ -7,9 +7,10 @@ use std::time::Duration;
 
 use futures::future::join_all;
 use goligoli_tests::lottery::{Lottery, book, receipt, with};
-use goligoli_tests::{Account, DEADLINE, Followed, Scene, Server, Setup, Watch, follow, in_time, until};
+use goligoli_tests::{Account, Answer, DEADLINE, Followed, Scene, Server, Setup, Watch, follow, in_time, until};
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
+use reqwest::Method;
 use serde_json::{Value, json};
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
@@ -228,4 +229,25 @@ async fn kills_at_random_moments_leave_one_result_of_each_lottery() {
 async fn the_binary_under_test_has_failpoints() {
     let ran = Setup::new().prepare().operate(&["--version"]).await;
     assert!(ran.out.contains("(with failpoints)"), "build it with --features goligoli/failpoints: {}", ran.out);
+}
+
+#[tokio::test]
+async fn a_keyword_is_free_again_if_its_lottery_was_never_stored() {
+    let mut server = Setup::new().dies_at(Some("lottery.keyword-set")).start().await;
+    let scene = Scene::open(&server).await;
+    let body = with(book(600), json!({"keyword": "go"}));
+    let request = scene.owner.request(Method::POST, &scene.path("/lotteries")).json(&body);
+    assert!(Answer::attempt(request).await.is_err(), "nobody is left to answer");
+    server.died().await;
+    server.reconfigure(|setup| setup.dies_at(None));
+    server.start_again().await;
+    scene.owner.post(&scene.path("/lotteries"), &body).await.refused(409, "keyword-taken");
+    let opened = until("the keyword is free", async || {
+        let opened = scene.owner.post(&scene.path("/lotteries"), &body).await;
+        (opened.status == 201).then_some(opened)
+    });
+    let lottery = Lottery::from(opened.await.json());
+    // It is this one's now.
+    let rin = Account::register(&server, "rin").await;
+    assert_eq!(rin.say(&scene.room, "GO").await.expect(201)["entry"]["receipt"]["lottery_id"], lottery.id.as_str());
 }

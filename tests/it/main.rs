@@ -22,6 +22,7 @@ mod lottery_twice;
 mod operator;
 mod reload;
 mod restart;
+mod restored;
 mod revocation;
 mod rpc;
 mod rules;

@@ -43,6 +43,7 @@ pub(crate) fn with_document(api: OpenApiRouter<Gateway>) -> (Router<Gateway>, Va
     document["paths"][stream::PATH] = stream::path_item();
     document["components"]["schemas"]["Problem"] = problem_schema();
     document["components"]["schemas"]["MuteSpan"] = mute_span_schema();
+    document["components"]["schemas"]["KeywordEntry"] = keyword_entry_schema();
     document["components"]["schemas"]["StreamEvent"] = stream::event_schema();
     document["components"]["securitySchemes"] = json!({
         "bearer": { "type": "http", "scheme": "bearer", "bearerFormat": "JWT" },
@@ -101,6 +102,26 @@ fn declare_refusals(path: &str, method: &str, operation: &mut Value) {
             response["headers"] = rate_limit_headers();
         }
     }
+}
+
+/// The derived one does not know what a problem is.
+fn keyword_entry_schema() -> Value {
+    let one = |name: &str, schema: &str, description: &str| {
+        json!({
+            "type": "object",
+            "description": description,
+            "properties": { name: { "$ref": format!("#/components/schemas/{schema}") } },
+            "required": [name],
+            "additionalProperties": false,
+        })
+    };
+    json!({
+        "description": "What became of an entry by keyword.",
+        "oneOf": [
+            one("receipt", "Receipt", "The account is in. Keep it."),
+            one("refused", "Problem", "It is not; the problem says why."),
+        ],
+    })
 }
 
 /// The derived one knows neither the bounds nor that nothing may stand beside `hours`.

@@ -9,7 +9,7 @@ use idl::RoomId;
 use idl::user::Secret;
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::{App, Config, demo, operator, verify_draw};
+use crate::{App, Config, demo, operator, restored, verify_draw};
 
 /// Says of a build that can be killed at named points that it is one: it is for tests alone.
 const VERSION: &str = if failpoint::are_built_in() {
@@ -62,6 +62,7 @@ enum Service {
     Live,
     Message,
     Push,
+    Lottery,
 }
 
 #[derive(Debug, Subcommand)]
@@ -76,6 +77,10 @@ enum Admin {
         /// The account's name.
         name: String,
     },
+    /// Say that the data folder was put back from a backup; before the server is started
+    /// again. What may have been given out since the backup is not given out again: ids are
+    /// passed over, viewers' positions end, lotteries that were open are called off.
+    Restored,
     /// Print what a room's feed holds, one line of JSON for each event: its id, type,
     /// source, lane and size, when it happened and when it was appended.
     Feed {
@@ -132,6 +137,7 @@ impl Cli {
             Command::Admin(Admin::ResetPassword { name }) => {
                 operator::run(&config()?, operator::Command::ResetPassword { name }).await?;
             }
+            Command::Admin(Admin::Restored) => restored::run(&config()?).await?,
             Command::Admin(Admin::Feed { room, after, follow }) => {
                 operator::run(&config()?, operator::Command::Feed { room, after, follow }).await?;
             }
@@ -196,7 +202,7 @@ mod tests {
     #[test]
     fn part_of_the_services_is_refused_on_embedded_back_ends() {
         let only_push = Serve { services: vec![Service::Push] };
-        assert!(only_push.check().unwrap_err().to_string().contains("1 of 5"));
+        assert!(only_push.check().unwrap_err().to_string().contains("1 of 6"));
         Serve { services: Service::value_variants().to_vec() }.check().unwrap();
     }
 }

@@ -7,6 +7,7 @@ pub mod demo;
 pub mod operator;
 pub mod platform;
 mod reload;
+mod restored;
 mod verify_draw;
 pub mod wiring;
 

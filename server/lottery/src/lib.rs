@@ -19,6 +19,7 @@ use tarpc::server::Channel as _;
 use tokio::sync::Semaphore;
 
 mod announce;
+mod cancel;
 mod desk;
 mod draw;
 mod enter;

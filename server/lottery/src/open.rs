@@ -1,15 +1,14 @@
-//! Opening a lottery, and calling it off.
+//! Opening a lottery.
 
 use common::idempotency::Key;
 use common::{Failure, Outcome, rpc};
 use idl::access::{Identity, SiteRole};
 use idl::draw::Condition;
-use idl::event::{LotteryChange, LotteryPhase, RoomRole};
+use idl::event::{LotteryChange, RoomRole};
 use idl::live::{GetStanding, Standing};
 use idl::lottery::OpenLottery;
 use idl::{Code, LotteryId, Refusal, RoomId};
 
-use crate::announce::Fact;
 use crate::draw::vanished;
 use crate::protocol::spec::SpecText;
 use crate::row::{Facts, Row};
@@ -106,40 +105,6 @@ impl Core {
         let row = store::find(&mut *tx, id).await?.ok_or_else(|| vanished(id))?;
         let fact = announce::changed(&row, LotteryChange::Opened, &[], now)?;
         self.outbox.add(&mut tx, slot, room.0, &fact).await?;
-        tx.commit().await?;
-        self.outbox.committed();
-        Ok(row)
-    }
-
-    /// Calls an open lottery off, with a reason that everybody sees.
-    pub(crate) async fn cancel(&self, who: &Identity, id: LotteryId, reason: &str) -> Outcome<Row> {
-        let reason = rules::reason(reason)?;
-        let row = self.find(id).await?;
-        self.require_host(who, &row.facts).await?;
-        if row.phase == LotteryPhase::Cancelled {
-            return Ok(row);
-        }
-        self.platform.space.check()?;
-        let (room, at_ms) = (row.facts.room, self.platform.clock.now().0.cast_unsigned());
-        let late = || Refusal::new(Code::LotteryClosed, "only an open lottery can be called off");
-        if at_ms >= row.facts.spec.spec().draw_at_ms {
-            return Err(late().into());
-        }
-        let cancelled = self.keys.of(&row.facts)?.cancel(&row.facts.spec, at_ms, reason);
-        let slots = self.outbox.slots(2).await?;
-        let mut tx = self.db.begin().await?;
-        if !store::cancel(&mut tx, &cancelled).await? {
-            drop(tx);
-            let row = self.find(id).await?;
-            return if row.phase == LotteryPhase::Cancelled { Ok(row) } else { Err(late().into()) };
-        }
-        store::give_place_back(&mut tx, room).await?;
-        let row = store::find(&mut *tx, id).await?.ok_or_else(|| vanished(id))?;
-        let fact = announce::changed(&row, LotteryChange::Cancelled, &[], self.platform.clock.now())?;
-        self.outbox.add(&mut tx, slots[0], room.0, &fact).await?;
-        if row.facts.keyword().is_some() {
-            self.outbox.add(&mut tx, slots[1], room.0, &Fact::EndKeyword(id)).await?;
-        }
         tx.commit().await?;
         self.outbox.committed();
         Ok(row)

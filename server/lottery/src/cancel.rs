@@ -1,0 +1,94 @@
+//! Calling lotteries off: one by its host, and all that are open after their database was put
+//! back from a backup.
+
+use common::outbox::Outbox;
+use common::{Db, Ids, Outcome, Platform};
+use idl::access::Identity;
+use idl::event::{LotteryChange, LotteryPhase};
+use idl::{Code, LotteryId, Refusal, Timestamp};
+
+use crate::announce::Fact;
+use crate::draw::vanished;
+use crate::keyring::KeyRing;
+use crate::row::Row;
+use crate::{Core, Lottery, Settings, announce, rules, store};
+
+/// The public reason after a restore.
+const RESTORED: &str = "the site was restored from a backup, in which some entries may be missing";
+/// Lotteries that are looked at together.
+const PAGE: i64 = 500;
+
+impl Core {
+    /// Calls an open lottery off, with a reason that everybody sees.
+    pub(crate) async fn cancel(&self, who: &Identity, id: LotteryId, reason: &str) -> Outcome<Row> {
+        let reason = rules::reason(reason)?;
+        let row = self.find(id).await?;
+        self.require_host(who, &row.facts).await?;
+        if row.phase == LotteryPhase::Cancelled {
+            return Ok(row);
+        }
+        self.platform.space.check()?;
+        let at_ms = self.platform.clock.now().0.cast_unsigned();
+        let late = || Refusal::new(Code::LotteryClosed, "only an open lottery can be called off");
+        if at_ms >= row.facts.spec.spec().draw_at_ms {
+            return Err(late().into());
+        }
+        if !call_off(&self.db, &self.outbox, &self.keys, &row, at_ms, reason).await? {
+            let row = self.find(id).await?;
+            return if row.phase == LotteryPhase::Cancelled { Ok(row) } else { Err(late().into()) };
+        }
+        self.find(id).await
+    }
+}
+
+impl Lottery {
+    /// Calls every lottery off that is open in a database that was put back from a backup, and
+    /// says how many they were. Entries that were acknowledged since the backup are missing in
+    /// them, and their root may have been signed already with those entries. What was closed
+    /// is complete: it is drawn, and gives the same result.
+    ///
+    /// No service may run on the database.
+    ///
+    /// # Errors
+    /// A key or the database can't be opened, or a lottery's key is another one.
+    pub async fn after_restore(settings: &Settings, platform: &Platform) -> anyhow::Result<u64> {
+        let db = Db::open(&platform.db_url, &platform.data_dir, "lottery", &sqlx::migrate!()).await?;
+        let keys = KeyRing::open(settings, &platform.data_dir)?;
+        let outbox = Outbox::new(db.clone(), Ids::new(db.clone()));
+        let Timestamp(now_ms) = platform.clock.now();
+        let (mut after, mut called_off) = (LotteryId(0), 0);
+        loop {
+            let rows = store::undecided(&db, after, PAGE).await.map_err(anyhow::Error::from)?;
+            let Some(last) = rows.last() else { break };
+            after = last.facts.id;
+            for row in rows.iter().filter(|row| row.phase == LotteryPhase::Open) {
+                let done = call_off(&db, &outbox, &keys, row, now_ms.cast_unsigned(), RESTORED.to_owned()).await;
+                called_off += u64::from(done.map_err(anyhow::Error::from)?);
+            }
+        }
+        db.close().await;
+        Ok(called_off)
+    }
+}
+
+/// Signs and stores that an open lottery is called off, and tells of it; `false` if it is not
+/// open any more.
+async fn call_off(db: &Db, outbox: &Outbox, keys: &KeyRing, row: &Row, at_ms: u64, reason: String) -> Outcome<bool> {
+    let (id, room) = (row.facts.id, row.facts.room);
+    let cancelled = keys.of(&row.facts)?.cancel(&row.facts.spec, at_ms, reason);
+    let slots = outbox.slots(2).await?;
+    let mut tx = db.begin().await?;
+    if !store::cancel(&mut tx, &cancelled).await? {
+        return Ok(false);
+    }
+    store::give_place_back(&mut tx, room).await?;
+    let row = store::find(&mut *tx, id).await?.ok_or_else(|| vanished(id))?;
+    let fact = announce::changed(&row, LotteryChange::Cancelled, &[], Timestamp(at_ms.cast_signed()))?;
+    outbox.add(&mut tx, slots[0], room.0, &fact).await?;
+    if row.facts.keyword().is_some() {
+        outbox.add(&mut tx, slots[1], room.0, &Fact::EndKeyword(id)).await?;
+    }
+    tx.commit().await?;
+    outbox.committed();
+    Ok(true)
+}
