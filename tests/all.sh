@@ -30,6 +30,9 @@ cargo test --release --locked -p goligoli-tests --features load --test load -- -
 step "draw: two verifiers"
 tests/draw/agree.sh
 
+step "replays: the programs that read their files"
+tests/replay/formats.sh
+
 step "API: schemathesis on the OpenAPI document"
 tests/api/run.sh
 
