@@ -8,8 +8,16 @@ use crate::event::{LiveSession, Owner, RoomRules};
 use crate::user::{Done, Secret};
 use crate::{Caller, IdempotencyKey, Refusal, RoomId, SessionId, Timestamp, UserId};
 
+mod people;
+mod replay;
 mod standing;
 
+pub use people::{Admins, ListAdmins, ListMutes, MuteSpan, MuteUser, MutedUser, Mutes, SetAdmin, UnmuteUser};
+pub use replay::{
+    BeginImport, DeleteReplay, EditReplay, EndImport, GetReplay, GetReplayJob, IndexReplay, ListReplays, LocatedReplay,
+    MarkReplay, Replay, ReplayIndexed, ReplayJob, ReplayMark, ReplayMarkKind, ReplayState, ReplayText, ReplayWiped,
+    Replays, Visibility,
+};
 pub use standing::{EndKeyword, GetStanding, RoomKeyword, SetKeyword, Standing};
 
 /// The contract of the live service.
@@ -58,6 +66,33 @@ pub trait Live {
     /// Ends a lottery's keyword before its time. A service asks, in nobody's name. Ending it
     /// again changes nothing.
     async fn end_keyword(request: EndKeyword) -> Result<Done, Refusal>;
+    /// A room's replays, latest first. Hidden ones are listed for the owner and site admins
+    /// only. A room that takes no guests lists them only to who is signed in.
+    async fn replays(request: ListReplays) -> Result<Replays, Refusal>;
+    /// One replay, and where it lies. `no-such-replay` for who may not see it.
+    async fn replay(request: GetReplay) -> Result<LocatedReplay, Refusal>;
+    /// Changes what a replay is called, and who may see it. Owner and site admins.
+    async fn edit_replay(request: EditReplay) -> Result<Replay, Refusal>;
+    /// Deletes a replay for good. Owner and site admins. Deleting it again changes nothing.
+    async fn delete_replay(request: DeleteReplay) -> Result<Done, Refusal>;
+    /// Has a replay indexed again. Owner and site admins.
+    async fn index_replay(request: IndexReplay) -> Result<Replay, Refusal>;
+    /// Begins a replay whose danmaku are brought in a file. Nobody sees it before
+    /// [`Live::end_import`], and it is deleted if that does not come within an hour. Owner
+    /// and site admins.
+    async fn begin_import(request: BeginImport) -> Result<Replay, Refusal>;
+    /// All danmaku of the file are stored: the replay is indexed from now on. A service asks.
+    async fn end_import(request: EndImport) -> Result<Replay, Refusal>;
+    /// What is to be done about a replay. A service asks.
+    async fn replay_job(request: GetReplayJob) -> Result<ReplayJob, Refusal>;
+    /// An index of a replay lies in the object store: from the answer on it is shown, unless
+    /// a later one is. A service asks.
+    async fn replay_indexed(request: ReplayIndexed) -> Result<Done, Refusal>;
+    /// Nothing is left of a replay that was deleted but its row in live. A service asks.
+    async fn replay_wiped(request: ReplayWiped) -> Result<Done, Refusal>;
+    /// Something happened in a broadcast that its replay shows on the timeline. A service
+    /// asks; again it changes nothing.
+    async fn mark_replay(request: MarkReplay) -> Result<Done, Refusal>;
 }
 
 /// A room.
@@ -279,102 +314,4 @@ pub struct RotateStreamKey {
 pub struct StreamKey {
     /// For the broadcasting software. Shown this once.
     pub stream_key: Secret,
-}
-
-/// See [`Live::admins`].
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct ListAdmins {
-    /// Which room.
-    pub room: RoomId,
-}
-
-/// See [`Live::admins`].
-#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
-pub struct Admins {
-    /// At most 50.
-    pub items: Vec<Owner>,
-}
-
-/// See [`Live::set_admin`].
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct SetAdmin {
-    /// Who asks.
-    pub caller: Caller,
-    /// Which room.
-    pub room: RoomId,
-    /// Who.
-    pub user: UserId,
-    /// Is one (`true`) or no longer (`false`).
-    pub admin: bool,
-}
-
-/// See [`Live::mutes`].
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct ListMutes {
-    /// Who asks.
-    pub caller: Caller,
-    /// Which room.
-    pub room: RoomId,
-    /// The `next_cursor` of the page before.
-    pub cursor: Option<String>,
-    /// 1 to 100.
-    pub limit: u32,
-}
-
-/// See [`Live::mutes`].
-#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
-pub struct Mutes {
-    /// The page.
-    pub items: Vec<MutedUser>,
-    /// For the next page; `null` at the end.
-    pub next_cursor: Option<String>,
-}
-
-/// A mute.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct MutedUser {
-    /// Who.
-    pub user: Owner,
-    /// When it ends; `null` is never.
-    pub until: Option<Timestamp>,
-    /// It ends with the broadcast, too.
-    pub session_only: bool,
-    /// When it was set.
-    pub created_at: Timestamp,
-}
-
-/// See [`Live::mute`].
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct MuteUser {
-    /// Who asks.
-    pub caller: Caller,
-    /// Which room.
-    pub room: RoomId,
-    /// Who.
-    pub user: UserId,
-    /// For how long.
-    pub span: MuteSpan,
-}
-
-/// How long a mute lasts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum MuteSpan {
-    /// Until the broadcast ends; only while one is on.
-    Session,
-    /// So many hours; 1 to 720.
-    Hours(u32),
-    /// Until it is lifted.
-    Forever,
-}
-
-/// See [`Live::unmute`].
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct UnmuteUser {
-    /// Who asks.
-    pub caller: Caller,
-    /// Which room.
-    pub room: RoomId,
-    /// Who.
-    pub user: UserId,
 }

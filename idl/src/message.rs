@@ -8,6 +8,10 @@ use crate::event::{RoomRole, Sender};
 use crate::user::Done;
 use crate::{Caller, DanmakuId, IdempotencyKey, LotteryId, Refusal, RoomId, SessionId, Timestamp, UserId};
 
+mod replay;
+
+pub use replay::{DeleteReplayDanmaku, ImportReplay, ImportedReplay, ReadReplayDanmaku, ReplayDanmakuPage};
+
 /// The contract of the message service.
 #[tarpc::service]
 pub trait Message {
@@ -34,6 +38,16 @@ pub trait Message {
     /// Whether an account has posted in a broadcast; a danmaku that was deleted counts. A
     /// service asks.
     async fn has_posted(request: HasPosted) -> Result<Posted, Refusal>;
+    /// A replay's danmaku by (`at_ms`, `id`), in pages: all, of a range of time, or with a
+    /// text in them. `no-such-replay` for who may not see it.
+    async fn replay_danmaku(request: ReadReplayDanmaku) -> Result<ReplayDanmakuPage, Refusal>;
+    /// Deletes a danmaku of a replay; of a broadcast's it is deleted everywhere. The index
+    /// follows. The room's owner and admins, and site admins. Deleting it again changes nothing.
+    async fn delete_replay_danmaku(request: DeleteReplayDanmaku) -> Result<Done, Refusal>;
+    /// Makes a replay of a danmaku file that lies in the object store, all of it or nothing;
+    /// the object is gone afterwards. Owner and site admins. `bad-file` if it is none; then
+    /// the detail names the line.
+    async fn import_replay(request: ImportReplay) -> Result<ImportedReplay, Refusal>;
 }
 
 /// A danmaku as it is stored.

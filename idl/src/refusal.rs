@@ -137,6 +137,8 @@ codes! {
     InvalidField = "invalid-field", Invalid, "A field is not valid";
     /// The idempotency key was used with another request.
     KeyReused = "idempotency-key-reused", Invalid, "Idempotency key used with another request";
+    /// The file that was brought is no danmaku file; the detail names the line.
+    BadFile = "bad-file", Invalid, "Not a danmaku file";
     /// No token, or one that is expired, malformed or revoked.
     NotSignedIn = "not-signed-in", Unauthenticated, "Not signed in";
     /// Name and password do not belong together.
@@ -171,6 +173,10 @@ codes! {
     NoSuchLottery = "no-such-lottery", NotFound, "No such lottery";
     /// No such entry of the lottery; or the account has none.
     NoSuchEntry = "no-such-entry", NotFound, "No such entry";
+    /// No such replay, or none that this caller may see.
+    NoSuchReplay = "no-such-replay", NotFound, "No such replay";
+    /// The replay has no such part.
+    NoSuchSegment = "no-such-segment", NotFound, "No such segment of the replay";
     /// The room has no cover image.
     NoCover = "no-cover", NotFound, "No cover";
     /// No such path.
@@ -197,6 +203,8 @@ codes! {
     PrizeClaimed = "prize-claimed", Conflict, "The prize was claimed";
     /// The winner still has time to claim, or need not.
     ClaimOpen = "claim-open", Conflict, "There is still time to claim";
+    /// The replay is being indexed for the first time.
+    ReplayNotReady = "replay-not-ready", Conflict, "The replay is not ready yet";
     /// As many as are allowed are there already.
     LimitReached = "limit-reached", Conflict, "Limit reached";
     /// The body is larger than allowed.

@@ -1,5 +1,6 @@
 //! replay: what is left of a broadcast, or was imported; its danmaku, and how they are written to JSON.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
 
@@ -7,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::danmaku::{Color, DanmakuText, Mode, Size};
+use crate::live::ReplayMark;
 use crate::{DanmakuId, ReplayId, RoomId, Timestamp};
 
 /// A danmaku of a replay.
@@ -112,6 +114,58 @@ pub struct ReplayDocument {
     pub replay: ReplayHead,
     /// All of its danmaku, by (`at_ms`, `id`).
     pub danmaku: Vec<ReplayDanmaku>,
+}
+
+/// What an index of a replay consists of. The last of its objects: where it is, all are.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ReplayManifest {
+    /// The replay.
+    pub replay: ReplayHead,
+    /// The version that all this is of.
+    pub version: u64,
+    /// Its danmaku in parts, in order. Each lies within one segment of six minutes and has at
+    /// most 6,000 danmaku; a segment in which more was said has several, one in which nothing
+    /// was said has none.
+    pub parts: Vec<ReplayPart>,
+    /// How much was said when.
+    pub heat: HeatCurve,
+    /// What happened besides.
+    pub marks: Vec<ReplayMark>,
+}
+
+/// A part of a replay's danmaku.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ReplayPart {
+    /// Which, from 1.
+    pub part: u64,
+    /// The segment that it lies in, from 1: segment n begins at (n − 1) × 360,000 ms.
+    pub segment: u64,
+    /// When its first danmaku appears, in milliseconds from the replay's beginning.
+    pub from_ms: u64,
+    /// When its last one does. The next part may begin in the same millisecond.
+    pub to_ms: u64,
+    /// How many danmaku it has.
+    pub danmaku_count: u64,
+}
+
+/// How many danmaku appeared in each step of time.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct HeatCurve {
+    /// How long a step is: a second, unless the replay is longer than a day.
+    pub step_ms: u64,
+    /// How many danmaku appeared in each step, from the beginning to the end.
+    pub counts: Vec<u32>,
+}
+
+/// What became of the lines of a file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ImportReport {
+    /// So many are danmaku of the replay.
+    pub accepted: u64,
+    /// So many are not, by reason.
+    pub skipped: BTreeMap<String, u64>,
+    /// So many of those that are were changed to fit, by how.
+    pub changed: BTreeMap<String, u64>,
 }
 
 #[cfg(test)]
