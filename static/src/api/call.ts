@@ -22,10 +22,15 @@ export class Problem extends Error {
 
 export interface Request {
   body?: unknown
-  image?: Blob
+  /** Is sent as it is; its type says what it is. */
+  file?: Blob
   query?: Record<string, string | number | boolean | null | undefined>
   /** Makes the request safe to send again: the server gives the first answer once more. */
   idempotencyKey?: string
+  /** What is asked for never changes, so the browser may keep it. */
+  lasting?: boolean
+  /** Ends the request; then it throws as if there was no answer. */
+  signal?: AbortSignal
 }
 
 export interface Answer<T> {
@@ -56,22 +61,25 @@ export async function call<T = void>(method: string, path: string, request: Requ
 export async function ask<T>(method: string, path: string, request: Request = {}): Promise<Answer<T>> {
   const headers: Record<string, string> = { accept: 'application/json' }
   if (request.body !== undefined) headers['content-type'] = 'application/json'
-  if (request.image) headers['content-type'] = request.image.type
+  if (request.file) headers['content-type'] = request.file.type
   if (request.idempotencyKey) headers['idempotency-key'] = request.idempotencyKey
   let response: Response
   try {
     response = await fetch(`/api/v1${path}${queryOf(request)}`, {
       method,
       headers,
-      body: request.image ?? (request.body === undefined ? undefined : JSON.stringify(request.body)),
+      body: request.file ?? (request.body === undefined ? undefined : JSON.stringify(request.body)),
       credentials: 'same-origin',
-      cache: 'no-store',
+      cache: request.lasting ? 'default' : 'no-store',
+      signal: request.signal,
     })
   } catch {
     throw new Problem('offline', 'no answer')
   }
   if (!response.ok) throw await problemOf(response)
-  const text = await response.text()
+  const text = await response.text().catch(() => {
+    throw new Problem('offline', 'the answer was cut off')
+  })
   return {
     value: (text ? JSON.parse(text) : undefined) as T,
     serverTimeMs: Date.parse(response.headers.get('date') ?? '') || Date.now(),

@@ -62,6 +62,11 @@ export function displayOf(query: URLSearchParams): Display {
   return sound({ ...defaultDisplay, shown: true, area: 100, opacity: 1, keepBottom: false, ...numbers, mostPerS })
 }
 
+/** How much of the stage's height lines may fill, from the top. */
+export function sharePercent({ area, keepBottom }: Display): number {
+  return Math.min(area, keepBottom ? 85 : 100)
+}
+
 export function isHidden(danmaku: DanmakuBody, display: Display): boolean {
   if (display.hideColoured && safeColor(danmaku.color) !== WHITE) return true
   switch (danmaku.mode) {

@@ -1,36 +1,20 @@
 /** Flying lines over a picture: the `danmaku` engine, kept small for a room that never ends. */
 import Danmaku from 'danmaku/dist/esm/danmaku.dom.js'
-import type { DanmakuEvent, Mode, Size } from '../api/contract'
-import { times } from '../words'
+import type { DanmakuEvent } from '../api/contract'
 import { type Display, isHidden } from './display'
-import { emphasis } from './emphasis'
-import { Lanes, STANDING_S, type Stage, type Way } from './lanes'
-import { isDark, safeColor } from './palette'
+import { Lanes, STANDING_S, type Stage } from './lanes'
+import { Ruler, crossingS, lettersOf, lineElement } from './line'
 
 /** The engine keeps every line it was ever given, so it is replaced after so many… */
 const LINES_PER_ENGINE = 3000
 /** …or so long. */
 const ENGINE_LIFE_MS = 3_600_000
-/** A line crosses a wide stage in this time at normal speed; a narrow one is crossed sooner. */
-const CROSSING_S = 9
-const NARROW_CROSSING_S = 6
-/** Bilibili's sizes, relative to the middle one. */
-const SIZES: Record<Size, number> = { small: 18 / 25, standard: 1, large: 36 / 25 }
-/** A line's height with its padding. */
-const LINE_HEIGHT = 1.41
-/** Padding and some air to the line behind, in letters. */
-const LINE_MARGIN = 1
-/** What a count has around it, in letters. */
-const TIMES_MARGIN = 0.9
-/** Texts are measured in this size, and their width grows with it. */
-const RULER_PX = 40
 /** Lines that wait for the next frame. Full: the first that need not fly goes; the chat list has it. */
 const MOST_WAITING = 64
 /** A frame comes at once, or the tab was hidden meanwhile: then what waited is old. */
 const WAITS_MS = 1_000
 /** When so many found no lane, the stage is full, and the rest of a frame's lines need not be tried. */
 const MOST_REFUSALS = 8
-const MODES: Record<Mode, Way> = { scroll: 'rtl', reverse: 'ltr', top: 'top', bottom: 'bottom' }
 
 /** Two layers, because an engine has one pace: its standing lines would stand as long as others fly. */
 interface Engine {
@@ -54,13 +38,14 @@ export class Flight {
   private waiting: Waiting[] = []
   private frame = 0
   private readonly lanes = new Lanes()
-  private readonly ruler = document.createElement('canvas').getContext('2d')!
+  private readonly ruler: Ruler
   private readonly resized: ResizeObserver
 
   constructor(
     private readonly layer: HTMLElement,
     private display: Display,
   ) {
+    this.ruler = new Ruler(layer)
     this.apply(display)
     this.resized = new ResizeObserver(() => this.apply(this.display))
     this.resized.observe(layer)
@@ -99,7 +84,7 @@ export class Flight {
     if (stage.width === 0 || stage.height === 0) return
     const rank = (line: Waiting) => (line.must ? Infinity : (line.danmaku.count ?? 1))
     ready.sort((a, b) => (rank(a) === rank(b) ? 0 : rank(b) - rank(a)))
-    this.ruler.font = `650 ${RULER_PX}px ${getComputedStyle(this.layer).fontFamily}`
+    this.ruler.lookUpFont()
     let refusals = 0
     for (const line of ready) {
       if (!line.must && refusals >= MOST_REFUSALS) break
@@ -108,9 +93,8 @@ export class Flight {
   }
 
   private start({ danmaku, own, must }: Waiting, stage: Stage, now: number): boolean {
-    const way = MODES[danmaku.mode] ?? 'rtl'
-    const letters = this.letters * (SIZES[danmaku.size] ?? 1) * emphasis(danmaku.count)
-    const top = this.lanes.take({ way, must, width: this.widthOf(danmaku, letters), height: letters * LINE_HEIGHT }, stage, now / 1000)
+    const { way, width, height } = this.ruler.measure(danmaku, this.letters)
+    const top = this.lanes.take({ way, must, width, height }, stage, now / 1000)
     if (top === null) return false
     const engine = this.current()
     engine.lines += 1
@@ -176,25 +160,17 @@ export class Flight {
   }
 
   private get letters(): number {
-    const stage = this.layer.parentElement?.clientHeight ?? 500
-    return Math.min(42, Math.max(15, stage * 0.045)) * this.display.size
+    return lettersOf(this.layer, this.display)
   }
 
   /** Pixels a second. */
   private get speed(): number {
-    const crossing = this.width < 600 ? NARROW_CROSSING_S : CROSSING_S
-    return Math.max(1, (this.width / crossing) * this.display.speed)
+    return Math.max(1, this.width / crossingS(this.width, this.display))
   }
 
   /** The engine lets a line stand for as long as this speed needs for the stage's width. */
   private get standingSpeed(): number {
     return Math.max(1, this.width / STANDING_S)
-  }
-
-  private widthOf({ text, count }: DanmakuEvent, letters: number): number {
-    const said = this.ruler.measureText(text).width
-    const counted = count ? this.ruler.measureText(times(count)).width + TIMES_MARGIN * RULER_PX : 0
-    return ((said + counted) * letters) / RULER_PX + LINE_MARGIN * letters
   }
 }
 
@@ -216,24 +192,4 @@ function atHeight(top: number, line: HTMLElement): HTMLElement {
   line.style.top = `${top}px`
   lane.append(line)
   return lane
-}
-
-function lineElement(danmaku: DanmakuEvent, own: boolean): HTMLElement {
-  const line = document.createElement('span')
-  line.className = 'flying'
-  line.classList.toggle('own', own)
-  line.classList.toggle('dark', isDark(danmaku.color))
-  line.dataset.id = danmaku.id
-  line.style.color = safeColor(danmaku.color)
-  line.style.fontSize = `${(SIZES[danmaku.size] ?? 1) * emphasis(danmaku.count)}em`
-  if (danmaku.count) line.append(spanOf('said', danmaku.text), spanOf('times', times(danmaku.count)))
-  else line.textContent = danmaku.text
-  return line
-}
-
-function spanOf(name: string, text: string): HTMLElement {
-  const span = document.createElement('span')
-  span.className = name
-  span.textContent = text
-  return span
 }

@@ -20,7 +20,8 @@ export interface NewLine {
   must: boolean
 }
 
-interface Claim extends NewLine {
+/** A line that has its place: from this top and this second on. */
+export interface Claim extends NewLine {
   top: number
   at: number
 }
@@ -77,11 +78,13 @@ function shareOf(way: Way, height: number): [from: number, to: number] {
   return way === 'top' ? [0, height * OTHER_WAYS] : [height * (1 - OTHER_WAYS), height]
 }
 
-function lifeOf({ way }: NewLine, stage: Stage): number {
+/** For how many seconds a line is on the stage. */
+export function lifeOf({ way }: Pick<NewLine, 'way'>, stage: Stage): number {
   return way === 'top' || way === 'bottom' ? STANDING_S : stage.crossing
 }
 
-function leftEdge(claim: Claim, { width, crossing }: Stage, now: number): number {
+/** Where a line is, in pixels from the left of the stage. */
+export function leftEdge(claim: Claim, { width, crossing }: Stage, now: number): number {
   const flown = ((width + claim.width) * (now - claim.at)) / crossing
   switch (claim.way) {
     case 'rtl': return width - flown
