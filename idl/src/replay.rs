@@ -148,6 +148,13 @@ pub struct ReplayPart {
     pub danmaku_count: u64,
 }
 
+/// The danmaku of a part.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ReplayLines {
+    /// By (`at_ms`, `id`).
+    pub danmaku: Vec<ReplayDanmaku>,
+}
+
 /// How many danmaku appeared in each step of time.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct HeatCurve {

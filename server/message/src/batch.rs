@@ -1,10 +1,10 @@
 //! What becomes of each post of a batch: repetition, refusal or a new danmaku. No I/O.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use idl::event::Sender;
 use idl::message::{Danmaku, DanmakuBody, Delivery};
-use idl::{Code, DanmakuId, Refusal, RoomId, Timestamp, UserId};
+use idl::{Code, DanmakuId, Refusal, RoomId, SessionId, Timestamp, UserId};
 
 use crate::keys::KeyHash;
 use crate::post::{Admission, Post};
@@ -16,6 +16,8 @@ pub(crate) struct Known {
     pub(crate) by_key: HashMap<KeyHash, Danmaku>,
     /// When accounts under slow mode last posted in a room; older times may be missing.
     pub(crate) last_sent: HashMap<(RoomId, UserId), Timestamp>,
+    /// Broadcasts that have ended: their replay is being made, or was.
+    pub(crate) sealed: HashSet<SessionId>,
 }
 
 /// What becomes of a post.
@@ -75,6 +77,9 @@ fn admit(post: &Post, now: Timestamp, known: &mut Known) -> Verdict {
         Ok(admission) => *admission,
         Err(refusal) => return Verdict::Refuse(refusal.clone()),
     };
+    if known.sealed.contains(&admission.session.id) {
+        return Verdict::Refuse(Refusal::new(Code::RoomClosed, "the broadcast has ended"));
+    }
     let last_sent = known.last_sent.entry((post.room, post.user));
     if let (std::collections::hash_map::Entry::Occupied(last), 1..) = (&last_sent, admission.slow_mode_ms) {
         let wait_ms = last.get().plus_ms(admission.slow_mode_ms).since_ms(now);
@@ -107,7 +112,6 @@ pub(crate) fn danmaku(post: &Post, admission: &Admission, id: DanmakuId, now: Ti
 
 #[cfg(test)]
 mod tests {
-    use idl::SessionId;
     use idl::danmaku::{Color, DanmakuText, Mode, Size};
     use idl::event::{LiveSession, RoomRole};
     use proptest::prelude::*;
@@ -157,6 +161,22 @@ mod tests {
         }
         assert!(matches!(judge_after(4_999), Verdict::Refuse(_)));
         assert!(matches!(judge_after(5_000), Verdict::Store(_)));
+    }
+
+    #[test]
+    fn a_sealed_broadcast_takes_nothing_but_repetitions() {
+        let sealed = || Known { sealed: HashSet::from([SessionId(1)]), ..Known::default() };
+        match judge(&[post(1, Some(1), 0, true, false)], NOW, sealed()).remove(0) {
+            Verdict::Refuse(refusal) => assert_eq!(refusal.code, Code::RoomClosed),
+            other => panic!("{other:?}"),
+        }
+        let other = Known { sealed: HashSet::from([SessionId(2)]), ..Known::default() };
+        assert!(matches!(judge(&[post(1, None, 0, true, false)], NOW, other)[..], [Verdict::Store(_)]));
+        let first = post(1, Some(1), 0, true, false);
+        let stored = danmaku(&first, first.admission.as_ref().unwrap(), DanmakuId(5), NOW);
+        let by_key = HashMap::from([(first.key.clone().unwrap(), stored)]);
+        let verdicts = judge(&[first], NOW, Known { by_key, ..sealed() });
+        assert!(matches!(verdicts[..], [Verdict::Repeat(_)]), "{verdicts:?}");
     }
 
     #[test]

@@ -58,6 +58,7 @@ pub(crate) async fn delete(store: Store, kept: Kept, by: UserId, now: Timestamp)
     let slots = store.outbox.slots(1).await?;
     let mut tx = store.db.begin().await?;
     if store::mark_deleted(&mut tx, id, by, now).await? {
+        store::replay::session_changed(&mut tx, kept.danmaku.session_id).await?;
         for slot in slots {
             store.outbox.add(&mut tx, slot, kept.danmaku.room_id.0, &announce::deletion(id, now)).await?;
         }

@@ -1,10 +1,11 @@
-//! Owns: danmaku, their history, which of them are lotteries' keywords, the idempotency keys of posts.
-//! Calls: user (does a sender exist), live (what may an account do in a room), push (to viewers).
+//! Owns: danmaku, their history and replays, which of them are lotteries' keywords, the idempotency keys of posts.
+//! Calls: user (does a sender exist), live (what may an account do in a room, replays), push (to viewers).
 //! Emits: `danmaku` and `moderation` publications; moderators' danmaku and deletions through the outbox.
 
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::sync::Arc;
 
+use common::keys::{ConfiguredKey, SecretKey};
 use common::outbox::Outbox;
 use common::{Db, Ids, Lifecycle, Platform, rpc as wire};
 use idl::live::LiveClient;
@@ -24,10 +25,12 @@ mod keys;
 mod keyword;
 mod lane;
 mod post;
+mod replay;
 mod rpc;
 mod store;
 mod writer;
 
+use replay::Replays;
 use rpc::Service;
 use store::Store;
 
@@ -48,6 +51,8 @@ pub struct Settings {
     /// Danmaku of a room's owner and admins a second and room that are shown for certain;
     /// what they post beyond that may be sampled out like anybody's.
     pub guaranteed_per_room_per_s: NonZeroU32,
+    /// What the hashes are made with that stand for senders in replays.
+    pub sender_key: ConfiguredKey,
 }
 
 /// The message service of this process.
@@ -76,6 +81,9 @@ impl Message {
         let outbox = Outbox::new(db.clone(), ids.clone());
         let store = Store { db, ids, outbox };
 
+        let sender_key = SecretKey::configured_or(&settings.sender_key, &platform.data_dir, "replay-sender.key")?;
+        let replays = Replays::start(store.clone(), live.clone(), platform, &sender_key).await?;
+
         let (deliveries, delivered) = delivery::queue();
         announce::relay_facts(store.outbox.clone(), push.clone(), deliveries.clone(), lifecycle);
         let announcements = announce::start(&settings, push, deliveries, lifecycle);
@@ -85,6 +93,7 @@ impl Message {
 
         let service = Service {
             store,
+            replays,
             writer,
             user,
             live,

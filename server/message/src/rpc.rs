@@ -10,8 +10,9 @@ use idl::access::Identity;
 use idl::event::RoomRole;
 use idl::live::{GetRoom, GetStanding, LiveClient, Standing};
 use idl::message::{
-    Danmaku, DanmakuBody, DeleteDanmaku, GetDanmaku, GetKeywordPost, HasPosted, History, KeywordPost, KeywordPosts,
-    Message as Contract, PostDanmaku, Posted, ReadHistory, ReadKeywordPosts,
+    Danmaku, DanmakuBody, DeleteDanmaku, DeleteReplayDanmaku, GetDanmaku, GetKeywordPost, HasPosted, History,
+    ImportReplay, ImportedReplay, KeywordPost, KeywordPosts, Message as Contract, PostDanmaku, Posted, ReadHistory,
+    ReadKeywordPosts, ReadReplayDanmaku, ReplayDanmakuPage,
 };
 use idl::user::{Done, GetProfile, UserClient};
 use idl::{Caller, Code, Refusal, RoomId};
@@ -23,6 +24,7 @@ use crate::history::Page;
 use crate::keys::{self, KeyHash};
 use crate::keyword;
 use crate::post::{self, Post};
+use crate::replay::Replays;
 use crate::store::Store;
 use crate::writer::Writer;
 
@@ -34,6 +36,7 @@ const STANDING_DEADLINE: Duration = Duration::from_millis(1_000);
 #[derive(Debug, Clone)]
 pub(crate) struct Service {
     pub(crate) store: Store,
+    pub(crate) replays: Replays,
     pub(crate) writer: Writer,
     pub(crate) user: UserClient,
     pub(crate) live: LiveClient,
@@ -91,6 +94,29 @@ impl Contract for Shared {
         let posted =
             posted.map_err(|f| f.into_refusal(&format!("whether user {user} has posted in session {session}")))?;
         Ok(Posted { posted })
+    }
+
+    async fn replay_danmaku(self, _: Context, request: ReadReplayDanmaku) -> Result<ReplayDanmakuPage, Refusal> {
+        let replay = request.replay;
+        self.0.replays.read(&request).await.map_err(|f| f.into_refusal(&format!("reading replay {replay}")))
+    }
+
+    async fn delete_replay_danmaku(self, _: Context, request: DeleteReplayDanmaku) -> Result<Done, Refusal> {
+        let (id, replay) = (request.danmaku, request.replay);
+        let who = self.0.verifier.verify(&request.caller)?;
+        self.0.space.check()?;
+        let replays = self.0.replays.clone();
+        let deleted = self.0.lifecycle.effect(async move { replays.delete(&who, &request).await }).await;
+        deleted.map_err(|f| f.into_refusal(&format!("deleting danmaku {id} of replay {replay}")))?;
+        Ok(Done {})
+    }
+
+    async fn import_replay(self, _: Context, request: ImportReplay) -> Result<ImportedReplay, Refusal> {
+        let room = request.room;
+        self.0.space.check()?;
+        let replays = self.0.replays.clone();
+        let imported = self.0.lifecycle.effect(async move { replays.import(request).await }).await;
+        imported.map_err(|f| f.into_refusal(&format!("importing a replay into room {room}")))
     }
 }
 

@@ -15,6 +15,8 @@ use sqlx::{Any, QueryBuilder, Row as _};
 use crate::keys::KeyHash;
 
 mod keyword;
+pub(crate) mod lines;
+pub(crate) mod replay;
 
 /// Danmaku and keys in their database. Clones are the same.
 #[derive(Debug, Clone)]

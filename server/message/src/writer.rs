@@ -257,9 +257,11 @@ async fn known(tx: &mut Tx, posts: &[Post], now: Timestamp) -> sqlx::Result<Know
             *earliest = after.min(*earliest);
         }
     }
+    let sessions = posts.iter().filter_map(|post| post.admission.as_ref().ok().map(|a| a.session.id)).collect();
     let slow: Vec<_> = slow.into_iter().map(|((room, user), after)| (room, user, after)).collect();
     Ok(Known {
         by_key: store::danmaku_by_key(tx, &keys, keys::oldest_kept(now)).await?,
         last_sent: store::last_sent(tx, &slow).await?,
+        sealed: store::replay::sealed(tx, &sessions).await?,
     })
 }

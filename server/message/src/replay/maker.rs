@@ -1,0 +1,159 @@
+//! Makes a replay's files of its danmaku, line by line: what is in memory does not grow with
+//! the replay.
+
+use std::io::{self, Write};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use bytes::Bytes;
+use idl::live::ReplayMark;
+use idl::replay::{ReplayDanmaku, ReplayHead, ReplayLines, ReplayManifest, ReplayPart};
+
+use super::heat::Heat;
+use crate::format::{Format, Writer, protobuf};
+
+/// How long a segment is: six minutes, as in the formats that have segments.
+const SEGMENT_MS: u64 = 360_000;
+/// The most danmaku of a part.
+const MAX_PART: usize = 6_000;
+/// The files that hold all danmaku.
+const WHOLE: [Format; 4] = [Format::Xml, Format::Ass, Format::Json, Format::Protobuf];
+
+/// The files of a replay in the making.
+#[derive(Debug)]
+pub(crate) struct Maker {
+    head: ReplayHead,
+    version: u64,
+    marks: Vec<ReplayMark>,
+    whole: Vec<WholeFile>,
+    /// The danmaku of the part that is being gathered.
+    part: Vec<ReplayDanmaku>,
+    parts: Vec<ReplayPart>,
+    heat: Heat,
+    /// Place and time of the line before.
+    last: Option<(u64, u64)>,
+}
+
+/// A file with all danmaku, of which only what was not taken yet is in memory.
+#[derive(Debug)]
+struct WholeFile {
+    writer: Writer<Outlet>,
+    outlet: Outlet,
+}
+
+/// Bytes that wait to be taken.
+#[derive(Debug, Clone, Default)]
+struct Outlet(Arc<Mutex<Vec<u8>>>);
+
+impl Outlet {
+    fn take(&self) -> Bytes {
+        Bytes::from(std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner)))
+    }
+}
+
+impl Write for Outlet {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// What is to be stored.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Made {
+    /// Pieces of files that hold all danmaku, in the order of [`names`].
+    pub(crate) pieces: Vec<Bytes>,
+    /// Whole objects: name and content.
+    pub(crate) objects: Vec<(String, Bytes)>,
+}
+
+/// The names of the files that hold all danmaku, below the version's folder.
+pub(crate) fn names() -> impl Iterator<Item = String> {
+    WHOLE.iter().map(|format| format!("danmaku/all.{}", format.extension()))
+}
+
+/// The name of the manifest, below the version's folder.
+pub(crate) const MANIFEST: &str = "meta.json";
+
+impl Maker {
+    pub(crate) fn new(head: ReplayHead, version: u64, marks: Vec<ReplayMark>) -> io::Result<Self> {
+        let file = |format| {
+            let outlet = Outlet::default();
+            Ok(WholeFile { writer: Writer::begin(format, outlet.clone(), &head)?, outlet })
+        };
+        let whole = WHOLE.into_iter().map(file).collect::<io::Result<_>>()?;
+        let heat = Heat::new(head.duration_ms);
+        Ok(Self { head, version, marks, whole, part: Vec::new(), parts: Vec::new(), heat, last: None })
+    }
+
+    /// Takes the next lines. They are in the order of their sending; where the clock was set
+    /// back during a broadcast that is not quite the order of their times, which are moved on
+    /// then, a millisecond after the line before.
+    pub(crate) fn take(&mut self, lines: Vec<ReplayDanmaku>) -> io::Result<Made> {
+        let mut made = Made::default();
+        for mut line in lines {
+            if let Some((at_ms, id)) = self.last
+                && (line.at_ms, line.id.0) <= (at_ms, id)
+            {
+                line.at_ms = at_ms + 1;
+            }
+            self.last = Some((line.at_ms, line.id.0));
+            for file in &mut self.whole {
+                file.writer.line(&line)?;
+            }
+            self.heat.add(line.at_ms);
+            let is_of_part = self.part.first().is_none_or(|first| segment(first.at_ms) == segment(line.at_ms));
+            if !is_of_part || self.part.len() == MAX_PART {
+                self.end_part(&mut made)?;
+            }
+            self.part.push(line);
+        }
+        made.pieces = self.whole.iter().map(|file| file.outlet.take()).collect();
+        Ok(made)
+    }
+
+    /// Gives the rest, and the manifest.
+    pub(crate) fn end(mut self) -> io::Result<(Made, ReplayManifest)> {
+        let mut made = Made::default();
+        if !self.part.is_empty() {
+            self.end_part(&mut made)?;
+        }
+        for WholeFile { writer, outlet, .. } in self.whole {
+            drop(writer.end()?);
+            made.pieces.push(outlet.take());
+        }
+        let heat = self.heat.into_curve();
+        let manifest =
+            ReplayManifest { replay: self.head, version: self.version, parts: self.parts, heat, marks: self.marks };
+        Ok((made, manifest))
+    }
+
+    fn end_part(&mut self, made: &mut Made) -> io::Result<()> {
+        let lines = ReplayLines { danmaku: std::mem::take(&mut self.part) };
+        let (Some(first), Some(last)) = (lines.danmaku.first(), lines.danmaku.last()) else { return Ok(()) };
+        let part = ReplayPart {
+            part: self.parts.len() as u64 + 1,
+            segment: segment(first.at_ms),
+            from_ms: first.at_ms,
+            to_ms: last.at_ms,
+            danmaku_count: lines.danmaku.len() as u64,
+        };
+        let mut binary = protobuf::Writer::begin(Vec::new(), self.head.origin);
+        lines.danmaku.iter().try_for_each(|line| binary.line(line))?;
+        made.objects.push((part_name(part.part, "pb"), Bytes::from(binary.end())));
+        made.objects.push((part_name(part.part, "json"), Bytes::from(serde_json::to_vec(&lines)?)));
+        self.parts.push(part);
+        Ok(())
+    }
+}
+
+fn segment(at_ms: u64) -> u64 {
+    at_ms / SEGMENT_MS + 1
+}
+
+fn part_name(part: u64, extension: &str) -> String {
+    format!("danmaku/part_{part:05}.{extension}")
+}

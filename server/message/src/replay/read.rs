@@ -1,0 +1,108 @@
+//! A replay's danmaku as they are asked for: a range of time, or a text in them; and how one
+//! is deleted.
+
+use common::cursor::{List, Position};
+use common::{Outcome, cursor, rpc};
+use idl::access::{Identity, SiteRole};
+use idl::live::{GetReplay, GetStanding, Replay};
+use idl::message::{DeleteReplayDanmaku, ReadReplayDanmaku, ReplayDanmakuPage};
+use idl::replay::ReplayOrigin;
+use idl::{Caller, Code, Refusal, ReplayId, UserId};
+
+use super::Replays;
+use crate::delete;
+use crate::store::lines::{self, Range, Source};
+use crate::store::replay as table;
+
+/// The most danmaku on a page.
+const MAX_LIMIT: u32 = 500;
+/// The most characters that are searched for: no danmaku has more.
+const MAX_TEXT_CHARS: usize = 100;
+
+impl Replays {
+    /// A page of a replay's danmaku.
+    pub(crate) async fn read(&self, asked: &ReadReplayDanmaku) -> Outcome<ReplayDanmakuPage> {
+        let limit = cursor::limit(asked.limit, MAX_LIMIT)?;
+        let text = asked.text.as_deref().map(checked).transpose()?;
+        let of = (asked.replay, asked.from_ms, asked.before_ms, text);
+        let list = List::new(format!("replay danmaku {of:?}"));
+        let after = asked.cursor.as_deref().map(|cursor| list.read(Some(cursor))).transpose()?;
+        let replay = self.visible(asked.replay, asked.caller.clone()).await?;
+        let range =
+            Range { after: after.map(|at| (at.rank, at.id)), from_ms: asked.from_ms, before_ms: asked.before_ms, text };
+        let found = source(&replay)?.read(&self.0.store.db, range, cursor::with_one_more(limit)).await?;
+        let at = |line: &lines::Line| Position { rank: line.place.0, id: line.place.1 };
+        let (found, next_cursor) = cursor::page(found, limit, &list, at);
+        Ok(ReplayDanmakuPage {
+            items: found.into_iter().map(|line| self.shown(replay.id, line)).collect(),
+            next_cursor,
+        })
+    }
+
+    /// Deletes a danmaku of a replay.
+    pub(crate) async fn delete(&self, who: &Identity, asked: &DeleteReplayDanmaku) -> Outcome<()> {
+        let none = || Refusal::new(Code::NoSuchDanmaku, "there is no such danmaku in this replay");
+        let (store, now) = (&self.0.store, self.0.clock.now());
+        let replay = self.visible(asked.replay, Some(asked.caller.clone())).await?;
+        self.require_moderator(who, &replay).await?;
+        match source(&replay)? {
+            Source::Session { room, session, .. } => {
+                let kept = store.find(room, asked.danmaku).await?.filter(|kept| kept.danmaku.session_id == session);
+                let kept = kept.ok_or_else(none)?;
+                match kept.deleted {
+                    true => Ok(()),
+                    false => delete::delete(store.clone(), kept, who.user, now).await,
+                }
+            }
+            Source::File(replay) => {
+                let mut tx = store.db.begin().await?;
+                if lines::delete_imported(&mut tx, replay, asked.danmaku, now).await? {
+                    table::replay_changed(&mut tx, replay).await?;
+                    return Ok(tx.commit().await?);
+                }
+                drop(tx);
+                match lines::was_imported(&store.db, replay, asked.danmaku).await? {
+                    true => Ok(()),
+                    false => Err(none().into()),
+                }
+            }
+        }
+    }
+
+    async fn visible(&self, replay: ReplayId, caller: Option<Caller>) -> Result<Replay, Refusal> {
+        let request = GetReplay { caller, replay };
+        rpc::answer(self.0.live.replay(rpc::within(rpc::EDGE_DEADLINE), request).await).map(|located| located.replay)
+    }
+
+    async fn require_moderator(&self, who: &Identity, replay: &Replay) -> Result<(), Refusal> {
+        if who.role == SiteRole::SiteAdmin || self.moderates(who.user, replay).await? {
+            return Ok(());
+        }
+        Err(Refusal::new(Code::NotAllowed, "only the room's moderators may delete danmaku of its replays"))
+    }
+
+    async fn moderates(&self, user: UserId, replay: &Replay) -> Result<bool, Refusal> {
+        let request = GetStanding { room: replay.room_id, user };
+        let standing = rpc::answer(self.0.live.standing(rpc::within(rpc::EDGE_DEADLINE), request).await)?;
+        Ok(standing.role.moderates())
+    }
+}
+
+/// Where the danmaku of a replay are.
+pub(super) fn source(replay: &Replay) -> Outcome<Source> {
+    match (replay.origin, replay.session_id) {
+        (ReplayOrigin::File, _) => Ok(Source::File(replay.id)),
+        (ReplayOrigin::Broadcast, Some(session)) => {
+            Ok(Source::Session { room: replay.room_id, session, began: replay.started_at })
+        }
+        (ReplayOrigin::Broadcast, None) => Err(anyhow::anyhow!("replay {} is of no broadcast", replay.id).into()),
+    }
+}
+
+fn checked(text: &str) -> Result<&str, Refusal> {
+    let chars = text.chars().count();
+    if (1..=MAX_TEXT_CHARS).contains(&chars) {
+        return Ok(text);
+    }
+    Err(Refusal::field("/text", format!("a text to search for has 1 to {MAX_TEXT_CHARS} characters")))
+}
