@@ -44,9 +44,10 @@ pub trait Message {
     /// Deletes a danmaku of a replay; of a broadcast's it is deleted everywhere. The index
     /// follows. The room's owner and admins, and site admins. Deleting it again changes nothing.
     async fn delete_replay_danmaku(request: DeleteReplayDanmaku) -> Result<Done, Refusal>;
-    /// Makes a replay of a danmaku file that lies in the object store, all of it or nothing;
-    /// the object is gone afterwards. Owner and site admins. `bad-file` if it is none; then
-    /// the detail names the line.
+    /// Stores the danmaku of a file that lies in the object store for a replay that was begun
+    /// (`Live::begin_import`), all of it or nothing; the object is gone afterwards, and so is the
+    /// replay if it failed. Owner and site admins. `bad-file` if it is no danmaku file; then the
+    /// detail names the line.
     async fn import_replay(request: ImportReplay) -> Result<ImportedReplay, Refusal>;
 }
 

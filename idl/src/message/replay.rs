@@ -5,7 +5,7 @@ use utoipa::ToSchema;
 
 use crate::live::Replay;
 use crate::replay::{ImportReport, ReplayDanmaku};
-use crate::{Caller, DanmakuId, ReplayId, RoomId};
+use crate::{Caller, DanmakuId, ReplayId};
 
 /// See [`Message::replay_danmaku`](super::Message::replay_danmaku).
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -52,10 +52,8 @@ pub struct DeleteReplayDanmaku {
 pub struct ImportReplay {
     /// Who asks.
     pub caller: Caller,
-    /// Into which room.
-    pub room: RoomId,
-    /// What it is called: 1 to 60 characters.
-    pub title: String,
+    /// The replay that was begun for it.
+    pub replay: ReplayId,
     /// The object that is the file: Bilibili's XML.
     pub object: String,
 }

@@ -193,7 +193,7 @@ impl<S: Send + Sync> FromRequest<S> for Image {
 }
 
 /// The type and subtype that `Content-Type` names, in lower case.
-fn media_type(headers: &HeaderMap) -> Option<String> {
+pub(crate) fn media_type(headers: &HeaderMap) -> Option<String> {
     let value = headers.get(header::CONTENT_TYPE)?.to_str().ok()?;
     let essence = value.split(';').next()?.trim();
     (!essence.is_empty()).then(|| essence.to_ascii_lowercase())

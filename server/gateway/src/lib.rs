@@ -45,6 +45,8 @@ pub struct Settings {
     pub cors: origins::Settings,
     /// How often one address or account may ask.
     pub limits: limits::Settings,
+    /// The largest danmaku file that is imported, in bytes.
+    pub import_max_bytes: u64,
 }
 
 /// The services behind the gateway.
@@ -73,6 +75,7 @@ struct Inner {
     origins: origins::Origins,
     limits: limits::Limits,
     trusted_proxies: Vec<IpNet>,
+    import_max_bytes: u64,
 }
 
 impl Gateway {
@@ -92,6 +95,7 @@ impl Gateway {
             origins: origins::Origins::new(&settings.public_url, settings.cors)?,
             limits,
             trusted_proxies: settings.trusted_proxies,
+            import_max_bytes: settings.import_max_bytes,
         })))
     }
 

@@ -12,6 +12,9 @@ pub(crate) mod health;
 mod lotteries;
 mod me;
 mod moderation;
+mod replay_files;
+mod replay_import;
+mod replays;
 mod rooms;
 mod sessions;
 mod stats;
@@ -32,5 +35,8 @@ pub(crate) fn all() -> OpenApiRouter<Gateway> {
         .merge(danmaku::router())
         .merge(lotteries::router())
         .merge(entries::router())
+        .merge(replays::router())
+        .merge(replay_files::router())
+        .merge(replay_import::router())
         .merge(stats::router())
 }

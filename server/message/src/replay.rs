@@ -75,6 +75,8 @@ impl Replays {
         let (queue, lifecycle) = (platform.queue.clone(), &platform.lifecycle);
         // Whoever held one was a process before this one: the data folder is locked.
         table::void_leases(&store.db).await?;
+        // Files of imports that nobody waits for any more.
+        objects.delete_all("imports").await?;
         let sender_key = SenderKey::new(sender_key);
         let replays = Self(Arc::new(Inner { store, live, objects, clock, sender_key }));
         let at_work = replays.clone();

@@ -112,11 +112,12 @@ impl Contract for Shared {
     }
 
     async fn import_replay(self, _: Context, request: ImportReplay) -> Result<ImportedReplay, Refusal> {
-        let room = request.room;
+        let replay = request.replay;
+        let who = self.0.verifier.verify(&request.caller)?;
         self.0.space.check()?;
         let replays = self.0.replays.clone();
-        let imported = self.0.lifecycle.effect(async move { replays.import(request).await }).await;
-        imported.map_err(|f| f.into_refusal(&format!("importing a replay into room {room}")))
+        let imported = self.0.lifecycle.effect(async move { replays.import(&who, request).await }).await;
+        imported.map_err(|f| f.into_refusal(&format!("importing replay {replay}")))
     }
 }
 

@@ -9,7 +9,8 @@ use std::io::{self, BufReader, Read};
 use bytes::{Buf as _, Bytes};
 use common::objects::ObjectReader;
 use common::{Outcome, failpoint, rpc};
-use idl::live::{BeginImport, DeleteReplay, EndImport, Replay};
+use idl::access::Identity;
+use idl::live::{DeleteReplay, EndImport, GetReplayJob, Replay, ReplayState};
 use idl::message::{ImportReplay, ImportedReplay};
 use idl::replay::{ImportReport, ReplayDanmaku};
 use idl::{Code, DanmakuId, Refusal, ReplayId, Timestamp};
@@ -37,27 +38,38 @@ enum End {
 
 impl Replays {
     /// Makes a replay of a file.
-    pub(crate) async fn import(&self, asked: ImportReplay) -> Outcome<ImportedReplay> {
-        let imported = self.import_object(&asked).await;
+    pub(crate) async fn import(&self, who: &Identity, asked: ImportReplay) -> Outcome<ImportedReplay> {
+        let replay = self.begun(who, asked.replay).await?;
+        let imported = self.import_object(&replay, &asked.object).await;
+        if imported.is_err()
+            && let Err(left) = self.give_import_up(&asked).await
+        {
+            // Live has it removed later.
+            _ = left.into_refusal(&format!("removing what was stored of replay {}", replay.id));
+        }
         self.0.objects.delete(&asked.object).await?;
         imported
     }
 
-    async fn import_object(&self, asked: &ImportReplay) -> Outcome<ImportedReplay> {
-        let begin = BeginImport { caller: asked.caller.clone(), room: asked.room, title: asked.title.clone() };
-        let replay = rpc::answer(self.0.live.begin_import(rpc::within(rpc::EDGE_DEADLINE), begin).await)?;
-        let file = self.0.objects.open_object(&asked.object).await?;
-        let file = file.ok_or_else(|| anyhow::anyhow!("the object {} is not there", asked.object))?;
-        match self.import_file(&replay, file).await {
-            Ok(imported) => Ok(imported),
-            Err(failure) => {
-                // If this fails, live has it removed later.
-                if let Err(left) = self.give_import_up(asked, replay.id).await {
-                    _ = left.into_refusal(&format!("removing what was stored of replay {}", replay.id));
-                }
-                Err(failure)
-            }
+    /// The replay that was begun for the file, by somebody who may.
+    async fn begun(&self, who: &Identity, replay: ReplayId) -> Outcome<Replay> {
+        let none = || Refusal::new(Code::NoSuchReplay, "there is no such replay that waits for a file");
+        let request = GetReplayJob { replay };
+        let job = rpc::answer(self.0.live.replay_job(rpc::within(rpc::EDGE_DEADLINE), request).await)?;
+        let waits = job.replay.state == ReplayState::Importing && !job.deleted;
+        let replay = waits.then_some(job.replay).ok_or_else(none)?;
+        match self.owns(who, &replay).await? {
+            true => Ok(replay),
+            false => Err(none().into()),
         }
+    }
+
+    async fn import_object(&self, replay: &Replay, object: &str) -> Outcome<ImportedReplay> {
+        let file = self.0.objects.open_object(object).await?;
+        let file = file.ok_or_else(|| anyhow::anyhow!("the object {object} is not there"))?;
+        // What an import before this one has left, if the process died in it.
+        lines::remove_imported(&self.0.store.db, replay.id).await?;
+        self.import_file(replay, file).await
     }
 
     async fn import_file(&self, replay: &Replay, file: ObjectReader) -> Outcome<ImportedReplay> {
@@ -125,9 +137,9 @@ impl Replays {
         }
     }
 
-    async fn give_import_up(&self, asked: &ImportReplay, replay: ReplayId) -> Outcome<()> {
-        lines::remove_imported(&self.0.store.db, replay).await?;
-        let request = DeleteReplay { caller: asked.caller.clone(), replay };
+    async fn give_import_up(&self, asked: &ImportReplay) -> Outcome<()> {
+        lines::remove_imported(&self.0.store.db, asked.replay).await?;
+        let request = DeleteReplay { caller: asked.caller.clone(), replay: asked.replay };
         rpc::answer(self.0.live.delete_replay(rpc::within(rpc::EDGE_DEADLINE), request).await)?;
         Ok(())
     }

@@ -9,10 +9,9 @@ use idl::live::ReplayMark;
 use idl::replay::{ReplayDanmaku, ReplayHead, ReplayLines, ReplayManifest, ReplayPart};
 
 use super::heat::Heat;
-use crate::format::{Format, Writer, protobuf};
+use crate::format::protobuf::{self, segment_of};
+use crate::format::{Format, Writer};
 
-/// How long a segment is: six minutes, as in the formats that have segments.
-const SEGMENT_MS: u64 = 360_000;
 /// The most danmaku of a part.
 const MAX_PART: usize = 6_000;
 /// The files that hold all danmaku.
@@ -105,7 +104,7 @@ impl Maker {
                 file.writer.line(&line)?;
             }
             self.heat.add(line.at_ms);
-            let is_of_part = self.part.first().is_none_or(|first| segment(first.at_ms) == segment(line.at_ms));
+            let is_of_part = self.part.first().is_none_or(|first| segment_of(first.at_ms) == segment_of(line.at_ms));
             if !is_of_part || self.part.len() == MAX_PART {
                 self.end_part(&mut made)?;
             }
@@ -136,7 +135,7 @@ impl Maker {
         let (Some(first), Some(last)) = (lines.danmaku.first(), lines.danmaku.last()) else { return Ok(()) };
         let part = ReplayPart {
             part: self.parts.len() as u64 + 1,
-            segment: segment(first.at_ms),
+            segment: segment_of(first.at_ms),
             from_ms: first.at_ms,
             to_ms: last.at_ms,
             danmaku_count: lines.danmaku.len() as u64,
@@ -148,10 +147,6 @@ impl Maker {
         self.parts.push(part);
         Ok(())
     }
-}
-
-fn segment(at_ms: u64) -> u64 {
-    at_ms / SEGMENT_MS + 1
 }
 
 fn part_name(part: u64, extension: &str) -> String {

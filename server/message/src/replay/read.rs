@@ -4,6 +4,7 @@
 use common::cursor::{List, Position};
 use common::{Outcome, cursor, rpc};
 use idl::access::{Identity, SiteRole};
+use idl::event::RoomRole;
 use idl::live::{GetReplay, GetStanding, Replay};
 use idl::message::{DeleteReplayDanmaku, ReadReplayDanmaku, ReplayDanmakuPage};
 use idl::replay::ReplayOrigin;
@@ -75,16 +76,20 @@ impl Replays {
     }
 
     async fn require_moderator(&self, who: &Identity, replay: &Replay) -> Result<(), Refusal> {
-        if who.role == SiteRole::SiteAdmin || self.moderates(who.user, replay).await? {
+        if who.role == SiteRole::SiteAdmin || self.role(who.user, replay).await?.moderates() {
             return Ok(());
         }
         Err(Refusal::new(Code::NotAllowed, "only the room's moderators may delete danmaku of its replays"))
     }
 
-    async fn moderates(&self, user: UserId, replay: &Replay) -> Result<bool, Refusal> {
+    /// Whether somebody may do everything with a replay.
+    pub(super) async fn owns(&self, who: &Identity, replay: &Replay) -> Result<bool, Refusal> {
+        Ok(who.role == SiteRole::SiteAdmin || self.role(who.user, replay).await? == RoomRole::Owner)
+    }
+
+    async fn role(&self, user: UserId, replay: &Replay) -> Result<RoomRole, Refusal> {
         let request = GetStanding { room: replay.room_id, user };
-        let standing = rpc::answer(self.0.live.standing(rpc::within(rpc::EDGE_DEADLINE), request).await)?;
-        Ok(standing.role.moderates())
+        Ok(rpc::answer(self.0.live.standing(rpc::within(rpc::EDGE_DEADLINE), request).await)?.role)
     }
 }
 
