@@ -1,32 +1,19 @@
 /** A streamer and viewers, each in a browser of their own: from the countdown to the verified result. */
 import assert from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'
-import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import { test } from 'node:test'
 import { Person } from './support/api.js'
 import { Browser, byId, chatLine, enter, fits, logIn, online, say } from './support/browser.js'
+import { DRAWN_WITHIN_MS, card, dialog, drawn, joined, lottery, put, saved, shot } from './support/lottery.js'
 import { BINARY, Server } from './support/server.js'
 import { until } from './support/until.js'
-
-const SHOTS = fileURLToPath(new URL('shots/', import.meta.url))
-await mkdir(SHOTS, { recursive: true })
-const shot = (page, name) => page.screenshot({ path: `${SHOTS}lottery-${name}.png` })
 
 const DESKTOP = { viewport: { width: 1280, height: 860 } }
 const PHONE = { viewport: { width: 375, height: 812 }, deviceScaleFactor: 2, isMobile: true, hasTouch: true }
 const SMALL = { viewport: { width: 320, height: 640 }, deviceScaleFactor: 2, isMobile: true, hasTouch: true }
-/** A draw is announced within a second of its time; the rest is for a busy machine. */
-const DRAWN_WITHIN_MS = 40_000
-
-const card = (page, phase) => page.locator(`[data-testid=lottery-card]${phase ? `[data-phase=${phase}]` : ''}`)
-const joined = (page) => page.locator('[data-testid=lottery-join][data-state=joined]').first()
-const dialog = (page) => byId(page, 'lottery-dialog')
-const lottery = (person, room, body) => person.ask('POST', `/rooms/${room.id}/lotteries`, { title: 'A draw', prizes: [{ name: 'tea', count: 1 }], duration_s: 600, ...body })
-const put = (person, { id }) => person.ask('PUT', `/lotteries/${id}/entries/me`)
-const drawn = (page) => card(page, 'drawn').first().waitFor({ timeout: DRAWN_WITHIN_MS })
 
 async function people(t, server, names) {
   return Promise.all(names.map((name) => Person.register(server, name)))
@@ -39,11 +26,6 @@ async function inRoom(t, browser, server, room, name, options) {
   await logIn(page, name)
   await enter(page, room)
   return page
-}
-
-async function saved(page, button) {
-  const [download] = await Promise.all([page.waitForEvent('download'), (typeof button === 'string' ? byId(page, button) : button).click()])
-  return { name: download.suggestedFilename(), text: await readFile(await download.path(), 'utf8') }
 }
 
 for (const [locale, options, words] of [

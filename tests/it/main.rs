@@ -4,6 +4,7 @@
 
 mod architecture;
 mod bad_input;
+mod clock;
 mod danmaku_file;
 mod deletion;
 mod demo;

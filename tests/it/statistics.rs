@@ -10,17 +10,17 @@ const VIEWERS: u64 = 3;
 const POSTERS: usize = 10;
 
 /// The operators' listener of a server that has one.
-struct Ops(u16);
+pub(crate) struct Ops(u16);
 
 impl Ops {
-    fn setup() -> (Self, Setup) {
+    pub(crate) fn setup() -> (Self, Setup) {
         let ops = Self(free_port());
         let setup = Setup::new().set("OPS__ENABLED", "true").set("OPS__LISTEN", &format!("127.0.0.1:{}", ops.0));
         (ops, setup)
     }
 
     /// The metrics, by name with labels.
-    async fn metrics(&self, server: &Server) -> BTreeMap<String, f64> {
+    pub(crate) async fn metrics(&self, server: &Server) -> BTreeMap<String, f64> {
         let url = format!("http://127.0.0.1:{}/metrics", self.0);
         let text = Answer::to(server.client().get(url)).await.text();
         let lines = text.lines().filter(|line| !line.is_empty() && !line.starts_with('#'));

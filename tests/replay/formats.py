@@ -46,6 +46,7 @@ def check(programs, folder):
         "biliass, XML": (len(events(*biliass, xml, "-o")), lines),
         "biliass, segments": (len(events(*biliass, "-f", "protobuf", *parts, "-o")), lines),
         "biliass, one file of segments": (len(events(*biliass, "-f", "protobuf", folder / "replay.pb", "-o")), lines),
+        "danmakuC, one file of segments": (len(events(programs / "danmakuC", folder / "replay.pb", "-o")), lines),
         "dmconvert, XML": (len(events(programs / "dmconvert", "-i", xml, "-o")), lines - reverse),
     }
     for part, count in zip(parts, segments):

@@ -121,14 +121,12 @@ impl Cli {
                 serve.check()?;
                 let config = config()?;
                 telemetry::init(&config.log)?;
-                let app = App::start(config, Clock::system()).await?;
-                tracing::info!(http = %app.http, ops = ?app.ops, "goligoli is up: http://{}/", app.http);
-                until_stopped(app).await?;
+                until_stopped(App::start(config, Clock::system())).await?;
             }
             Command::Demo(options) => {
                 let config = config()?;
                 telemetry::init(&config.log)?;
-                until_stopped(demo::start(config, options).await?).await?;
+                until_stopped(demo::start(config, options)).await?;
             }
             Command::Config => print!("{}", toml::to_string(&config()?)?),
             Command::Admin(Admin::Grant { name }) => {
@@ -170,8 +168,16 @@ impl Serve {
 }
 
 /// Runs until a signal, a second one or a broken task; then stops in order.
-async fn until_stopped(app: App) -> anyhow::Result<()> {
+async fn until_stopped(starting: impl Future<Output = anyhow::Result<App>>) -> anyhow::Result<()> {
+    // Before it answers anybody: whoever sees it ready may ask it to stop, and it stops in order.
     let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+    let app = tokio::select! {
+        biased;
+        app = starting => app?,
+        _ = interrupt.recv() => anyhow::bail!("stopped before it was up"),
+        _ = terminate.recv() => anyhow::bail!("stopped before it was up"),
+    };
+    tracing::info!(http = %app.http, ops = ?app.ops, "goligoli is up: http://{}/", app.http);
     let broken = app.lifecycle().soft().clone();
     let by_signal = tokio::select! {
         _ = interrupt.recv() => true,

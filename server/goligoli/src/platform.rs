@@ -8,7 +8,7 @@ use common::objects::Objects;
 use common::queue::Queue;
 use common::revocation::Revocations;
 use common::token::Signer;
-use common::{Clock, Lifecycle, Platform};
+use common::{Clock, Lifecycle, Platform, telemetry};
 
 use crate::Config;
 
@@ -18,6 +18,8 @@ use crate::Config;
 /// A back-end can't be opened.
 pub fn open(config: &Config, data_dir: &DataDir, clock: Clock) -> anyhow::Result<(Platform, Arc<Signer>)> {
     let (lifecycle, health) = (Lifecycle::new(), Health::default());
+    // Before anything is measured.
+    telemetry::keep_metrics(&lifecycle);
     clock.watch(data_dir.path(), &lifecycle);
     let signer = Signer::load_or_create(data_dir.path(), clock.clone())?;
     let platform = Platform {

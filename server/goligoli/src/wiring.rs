@@ -11,7 +11,7 @@ use common::health::Health;
 use common::http::admission::{Admission, Networks};
 use common::http::edge;
 use common::http::serve::{listen, serve};
-use common::{Clock, Lifecycle, descriptors, telemetry};
+use common::{Clock, Lifecycle, descriptors};
 use gateway::{Clients, Gateway};
 use live::Live;
 use lottery::Lottery;
@@ -63,7 +63,6 @@ impl App {
         let data_dir = DataDir::lock(&config.data_dir)?;
         let (platform, signer) = platform::open(&config, &data_dir, clock)?;
 
-        telemetry::keep_metrics(&platform.lifecycle);
         let networks = Networks {
             trusted_proxies: config.gateway.trusted_proxies.clone(),
             exempt: config.gateway.limits.exempt.clone(),

@@ -122,12 +122,9 @@ fn write(folder: &Path, origin: ReplayOrigin, lines: &[ReplayDanmaku]) -> Result
     }
 
     let xml = BufReader::new(File::open(folder.join("replay.xml"))?);
-    let again = bilibili_xml::read(xml)
-        .map(|line| line.map(|line| (line.id, line)))
-        .map(|line| line.map(|(id, line)| line.into_danmaku(id.unwrap_or(DanmakuId(0)), Timestamp(0))))
-        .collect::<Result<Vec<_>, _>>()
-        .map_err(Error::other)?;
-    if again != lines {
+    let whole = |line: bilibili_xml::Line| line.id.map(|id| line.into_danmaku(id, Timestamp(0)));
+    let again = bilibili_xml::read(xml).map(|line| line.map(whole)).collect::<Result<Option<Vec<_>>, _>>();
+    if again.map_err(Error::other)?.as_deref() != Some(lines) {
         return Err(Error::other(format!("{}: the XML does not come back as it was", folder.display())));
     }
 

@@ -1,7 +1,8 @@
-//! The time of a write. Its events are stamped by the wall clock, and its tokens come by a
-//! clock that never goes back. Both are read at one moment, and then stand still until the
-//! next write: what the limiter promises of any time then holds by the stamps, too, however
-//! long a write takes and wherever its thread is preempted.
+//! The time of a write. Its events are stamped by the platform's clock, which goes back when it
+//! believes one that was set back; its tokens come by a clock that never does. Both are read
+//! at one moment, and then stand still until the next write: what the limiter promises of any
+//! time then holds by the stamps, too, however long a write takes and wherever its thread is
+//! preempted.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -28,7 +29,7 @@ impl WriteClock {
         Self { began: Instant::now(), since_began_ns: Arc::default() }
     }
 
-    /// Goes on to now, and returns what the wall clock says then (ms since 1970).
+    /// Goes on to now, and returns what the platform's clock says then (ms since 1970).
     pub(crate) fn look(&self, wall: &Clock) -> i64 {
         let (now, now_ms) = at_one_moment(Instant::now, || wall.now().0);
         let since_began = now.saturating_duration_since(self.began).as_nanos();

@@ -38,6 +38,11 @@ export function count(n: number): string {
   return new Intl.NumberFormat(locale(), short).format(n)
 }
 
+/** In full, however large: what is to be compared, and the number of an entry. */
+export function inFull(n: number): string {
+  return new Intl.NumberFormat(locale()).format(n)
+}
+
 /** How many said the same. */
 export function times(n: number): string {
   return `×${count(n)}`

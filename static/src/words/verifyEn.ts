@@ -27,10 +27,21 @@ export const verifyEn = {
     receipt: 'Your own entry is among them, as your receipt says.',
     winners: 'Recomputed from seed and entries: the same winners and the same prizes.',
   } as Record<string, string>,
+  /** Of a draw that is too large to be recomputed in a browser. */
   light: {
+    intro: 'Your browser checks parts of the published proof and compares them with what it kept while the lottery ran.',
+    reading: 'Reading the proof…',
+    running: 'Checking…',
+    outcomes: {
+      agrees: 'What was checked agrees with what was signed at the time.',
+      consistent: 'What was checked is consistent in itself.',
+    } as Record<string, string>,
+    agreesHint: 'None of it was changed after the announcements that this browser kept.',
     receipt: 'Your own entry has its place under the signed root.',
-    winners: 'The winners are in the order of their keys, and nobody with a key behind yours got a prize.',
-    note: (n: string) => `With ${n} entries this page checks the announcements, your own place and your own key. For all of it use the command below.`,
+    winners: 'The winners are in the order of their keys, and the first of them have their places under the signed root.',
+    winnersAndOwnKey: 'The winners are in the order of their keys, the first of them have their places under the signed root, and nobody with a key behind yours got a prize.',
+    note: (n: string) => `With ${n} entries this page checks the announcements, the first winners, and your own place and key if you are in. For all of it use the command below.`,
+    trust: 'That each account is in once, and that nobody else was passed over: this page has not read the other entries. The command below checks that, too.',
   },
   savedOpened: (time: string) => `This browser kept that announcement before the draw (${time}).`,
   savedClosed: (time: string) => `This browser kept that announcement before the seed was known (${time}).`,

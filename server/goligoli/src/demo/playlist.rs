@@ -57,7 +57,7 @@ impl Playlist {
             .into_iter()
             .map(|line| {
                 let next = numbers.len();
-                let sender = *numbers.entry(line.sender_hash.clone()).or_insert(next);
+                let sender = *numbers.entry(line.sender_hash).or_insert(next);
                 (line, sender)
             })
             .collect();

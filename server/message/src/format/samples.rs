@@ -42,7 +42,7 @@ pub(super) fn size() -> impl Strategy<Value = Size> {
 /// Texts that are taken today, with all that formats are hard on.
 pub(super) fn text() -> impl Strategy<Value = DanmakuText> {
     let hard: Vec<char> = "&<>\"'{}\\,;]N/n é你好👍𠮷\u{200D}\u{FE0F}".chars().collect();
-    proptest::collection::vec(prop_oneof![2 => proptest::sample::select(hard), 1 => any::<char>()], 1..60)
+    proptest::collection::vec(prop_oneof![2 => proptest::sample::select(hard), 1 => any::<char>()], 1..24)
         .prop_filter_map("no danmaku", |chars| DanmakuText::parse(&String::from_iter(chars)).ok())
 }
 
@@ -58,7 +58,7 @@ pub(super) fn replay() -> impl Strategy<Value = Vec<ReplayDanmaku>> {
         any::<u32>(),
         proptest::option::of("[A-Za-z0-9_名-]{2,20}"),
     );
-    proptest::collection::vec(line, 0..40).prop_map(|mut lines| {
+    proptest::collection::vec(line, 0..16).prop_map(|mut lines| {
         lines.sort_by_key(|line| line.0);
         // The largest that there are.
         let ids = ((1 << 53) - 64..).map(DanmakuId);

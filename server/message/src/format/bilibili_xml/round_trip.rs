@@ -103,4 +103,36 @@ proptest! {
         prop_assert_eq!(report.accepted + report.skipped.values().sum::<u64>(), lines.len() as u64);
         prop_assert!(report.changed.keys().all(|change| *change == Changed::UserName));
     }
+
+    #[test]
+    fn a_cut_file_gives_its_whole_lines_and_an_error(lines in samples::replay(), at in any::<prop::sample::Index>()) {
+        let xml = written(&lines);
+        let cut = &xml.as_bytes()[..at.index(xml.len() - 1)];
+        let mut items: Vec<_> = read(cut).collect();
+        let error = items.pop().unwrap().unwrap_err();
+        let whole: Vec<_> = items.into_iter().map(Result::unwrap).collect();
+        // The header is the first row.
+        let rows = cut.iter().filter(|byte| **byte == b'\n').count();
+        prop_assert!(whole.len() == rows.saturating_sub(1) || whole.len() == rows, "{} of {}", whole.len(), rows);
+        prop_assert!(whole.iter().zip(&lines).all(|(read, line)| read.text == line.text && read.id == Some(line.id)));
+        prop_assert_eq!(error.line, rows as u64 + 1, "{}", error);
+    }
+
+    #[test]
+    fn changed_bytes_never_panic(
+        lines in samples::replay(),
+        at in any::<prop::sample::Index>(),
+        removed in 0usize..9,
+        put in proptest::collection::vec(any::<u8>(), 0..9),
+    ) {
+        let mut bytes = written(&lines).into_bytes();
+        let at = at.index(bytes.len());
+        let end = bytes.len().min(at + removed);
+        bytes.splice(at..end, put);
+        let rows = bytes.iter().filter(|byte| **byte == b'\n').count() as u64 + 1;
+        let mut read = read(&bytes[..]);
+        let errors: Vec<_> = read.by_ref().filter_map(Result::err).collect();
+        prop_assert!(errors.len() <= 1 && errors.iter().all(|error| (1..=rows).contains(&error.line)), "{:?}", errors);
+        prop_assert!(read.report().accepted <= lines.len() as u64 + 1);
+    }
 }
