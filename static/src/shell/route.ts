@@ -1,4 +1,4 @@
-/** Five addresses do not need a router library. */
+/** Six addresses do not need a router library. */
 import { computed, ref } from 'vue'
 
 export type Route =
@@ -7,6 +7,7 @@ export type Route =
   | { page: 'account' }
   | { page: 'room'; id: string }
   | { page: 'overlay'; id: string }
+  | { page: 'replay'; id: string }
   | { page: 'nothing' }
 
 const path = ref(location.pathname)
@@ -19,6 +20,8 @@ export function routeOf(path: string): Route {
   if (more.length === 0 && first === 'rooms' && /^[1-9][0-9]{0,15}$/.test(id)) {
     if (rest === undefined) return { page: 'room', id }
     if (rest === 'overlay') return { page: 'overlay', id }
+  } else if (more.length === 0 && rest === undefined && first === 'replays' && /^[1-9][0-9]{0,15}$/.test(id)) {
+    return { page: 'replay', id }
   } else if (id === '' && rest === undefined) {
     if (first === '' || first === 'rooms') return { page: 'rooms' }
     if (first === 'mine' || first === 'account') return { page: first }
