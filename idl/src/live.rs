@@ -69,11 +69,13 @@ pub trait Live {
     /// A room's replays, latest first. Hidden ones are listed for the owner and site admins
     /// only. A room that takes no guests lists them only to who is signed in.
     async fn replays(request: ListReplays) -> Result<Replays, Refusal>;
-    /// One replay, and where it lies. `no-such-replay` for who may not see it.
+    /// One replay, and where it lies. `no-such-replay` for who may not see it; for a guest who
+    /// would see it signed in, `not-signed-in`.
     async fn replay(request: GetReplay) -> Result<LocatedReplay, Refusal>;
     /// Changes what a replay is called, and who may see it. Owner and site admins.
     async fn edit_replay(request: EditReplay) -> Result<Replay, Refusal>;
-    /// Deletes a replay for good. Owner and site admins. Deleting it again changes nothing.
+    /// Deletes a replay for good, also one that is importing. Owner and site admins. Deleting it
+    /// again changes nothing.
     async fn delete_replay(request: DeleteReplay) -> Result<Done, Refusal>;
     /// Has a replay indexed again. Owner and site admins.
     async fn index_replay(request: IndexReplay) -> Result<Replay, Refusal>;

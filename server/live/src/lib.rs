@@ -1,6 +1,8 @@
-//! Owns: rooms, their rules, covers, admins, mutes, keywords and stream keys; broadcasts (sessions).
+//! Owns: rooms, their rules, covers, admins, mutes, keywords and stream keys; broadcasts (sessions);
+//! replays, but not their danmaku.
 //! Calls: user (who an account is), push (publications, retained states, viewer counts).
-//! Emits: `room` and `moderation` events of every change, through its outbox, to push.
+//! Emits: `room` and `moderation` events of every change, through its outbox, to push; the queue's
+//! `replay.index`, again and again until that is done.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,7 +14,7 @@ use idl::push::PushClient;
 use idl::user::UserClient;
 use serde::{Deserialize, Serialize};
 use tarpc::server::Channel as _;
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, Notify};
 
 mod announce;
 mod change;
@@ -20,6 +22,7 @@ mod cover;
 mod keyword;
 mod people;
 mod picture;
+mod replay;
 mod role;
 mod room;
 mod rounds;
@@ -65,6 +68,8 @@ struct Core {
     standings: standing::Standings,
     covers: cover::Workshop,
     arrivals: announce::Arrivals,
+    /// Something is to be done about a replay.
+    replay_due: Notify,
     /// One change of a room at a time, so that its facts get their places in the outbox in
     /// the order of their commits. Rooms share a place in the queue with few others.
     turns: Vec<Arc<Mutex<()>>>,
@@ -76,7 +81,7 @@ const MAX_PAGE: u32 = 100;
 
 impl Live {
     /// Opens the database and begins the rounds: relaying facts, counting viewers,
-    /// retaining states, sweeping.
+    /// retaining states, waking who indexes replays, sweeping.
     ///
     /// # Errors
     /// A setting is out of bounds, or the database can't be opened or migrated.
@@ -101,6 +106,7 @@ impl Live {
             standings: standing::Standings::new(),
             covers: cover::Workshop::new(settings.cover_workers),
             arrivals: announce::Arrivals::default(),
+            replay_due: Notify::new(),
             turns: (0..TURNS).map(|_| Arc::default()).collect(),
             settings,
         });
@@ -135,5 +141,6 @@ impl Core {
         lifecycle.spawn("live.sweep", async move {
             stop.run_until_cancelled(core.sweep_forever()).await;
         });
+        self.begin_wakes();
     }
 }

@@ -5,9 +5,11 @@ use std::sync::Arc;
 use common::Outcome;
 use idl::access::Identity;
 use idl::live::{
-    Admins, CloseSession, Cover, CreateRoom, EditRoom, EndKeyword, GetCover, GetRoom, GetSession, GetStanding,
-    ListAdmins, ListMutes, ListRooms, ListSessions, Live, MuteUser, MutedUser, Mutes, OpenSession, Room, Rooms,
-    RotateStreamKey, Session, Sessions, SetAdmin, SetCover, SetKeyword, SetRules, Standing, StreamKey, UnmuteUser,
+    Admins, BeginImport, CloseSession, Cover, CreateRoom, DeleteReplay, EditReplay, EditRoom, EndImport, EndKeyword,
+    GetCover, GetReplay, GetReplayJob, GetRoom, GetSession, GetStanding, IndexReplay, ListAdmins, ListMutes,
+    ListReplays, ListRooms, ListSessions, Live, LocatedReplay, MarkReplay, MuteUser, MutedUser, Mutes, OpenSession,
+    Replay, ReplayIndexed, ReplayJob, ReplayWiped, Replays, Room, Rooms, RotateStreamKey, Session, Sessions, SetAdmin,
+    SetCover, SetKeyword, SetRules, Standing, StreamKey, UnmuteUser,
 };
 use idl::user::Done;
 use idl::{Caller, Refusal};
@@ -28,6 +30,11 @@ impl Service {
 
     fn who(&self, caller: &Caller) -> Result<Arc<Identity>, Refusal> {
         self.core.platform.verifier.verify(caller)
+    }
+
+    /// `None` is a guest; who has a token that does not hold is one, too.
+    fn who_or_guest(&self, caller: Option<&Caller>) -> Option<Arc<Identity>> {
+        caller.and_then(|caller| self.who(caller).ok())
     }
 
     /// Runs what changes something to its end, also if the caller goes away meanwhile.
@@ -151,5 +158,66 @@ impl Live for Service {
     async fn end_keyword(self, _: Context, r: EndKeyword) -> Result<Done, Refusal> {
         let what = format!("ending the keyword of lottery {} in room {}", r.lottery, r.room);
         self.effect(what, |core| async move { core.end_keyword(&r).await }).await
+    }
+
+    async fn replays(self, _: Context, r: ListReplays) -> Result<Replays, Refusal> {
+        let who = self.who_or_guest(r.caller.as_ref());
+        let replays = self.core.list_replays(who.as_deref(), &r).await;
+        replays.map_err(|failure| failure.into_refusal(&format!("listing the replays of room {}", r.room)))
+    }
+
+    async fn replay(self, _: Context, r: GetReplay) -> Result<LocatedReplay, Refusal> {
+        let who = self.who_or_guest(r.caller.as_ref());
+        let replay = self.core.replay(who.as_deref(), r.replay).await;
+        replay.map_err(|failure| failure.into_refusal(&format!("reading replay {}", r.replay)))
+    }
+
+    async fn edit_replay(self, _: Context, r: EditReplay) -> Result<Replay, Refusal> {
+        let who = self.who(&r.caller)?;
+        let what = format!("editing replay {}", r.replay);
+        self.effect(what, |core| async move { core.edit_replay(&who, &r).await }).await
+    }
+
+    async fn delete_replay(self, _: Context, r: DeleteReplay) -> Result<Done, Refusal> {
+        let who = self.who(&r.caller)?;
+        let what = format!("deleting replay {}", r.replay);
+        self.effect(what, |core| async move { core.delete_replay(&who, r.replay).await }).await
+    }
+
+    async fn index_replay(self, _: Context, r: IndexReplay) -> Result<Replay, Refusal> {
+        let who = self.who(&r.caller)?;
+        let what = format!("having replay {} indexed again", r.replay);
+        self.effect(what, |core| async move { core.index_replay(&who, r.replay).await }).await
+    }
+
+    async fn begin_import(self, _: Context, r: BeginImport) -> Result<Replay, Refusal> {
+        let who = self.who(&r.caller)?;
+        let what = format!("beginning an import into room {}", r.room);
+        self.effect(what, |core| async move { core.begin_import(&who, &r).await }).await
+    }
+
+    async fn end_import(self, _: Context, r: EndImport) -> Result<Replay, Refusal> {
+        let what = format!("ending the import of replay {}", r.replay);
+        self.effect(what, |core| async move { core.end_import(&r).await }).await
+    }
+
+    async fn replay_job(self, _: Context, r: GetReplayJob) -> Result<ReplayJob, Refusal> {
+        let job = self.core.replay_job(r.replay).await;
+        job.map_err(|failure| failure.into_refusal(&format!("reading what is to be done about replay {}", r.replay)))
+    }
+
+    async fn replay_indexed(self, _: Context, r: ReplayIndexed) -> Result<Done, Refusal> {
+        let what = format!("showing version {} of replay {}", r.version, r.replay);
+        self.effect(what, |core| async move { core.replay_indexed(&r).await }).await
+    }
+
+    async fn replay_wiped(self, _: Context, r: ReplayWiped) -> Result<Done, Refusal> {
+        let what = format!("forgetting replay {}", r.replay);
+        self.effect(what, |core| async move { core.replay_wiped(r.replay).await }).await
+    }
+
+    async fn mark_replay(self, _: Context, r: MarkReplay) -> Result<Done, Refusal> {
+        let what = format!("marking lottery {} in room {}", r.lottery, r.room);
+        self.effect(what, |core| async move { core.mark_replay(&r).await }).await
     }
 }

@@ -4,7 +4,7 @@ use common::Outcome;
 use idl::access::Identity;
 use idl::event::RoomChange;
 use idl::live::{ListSessions, Session, Sessions};
-use idl::{Code, IdempotencyKey, Refusal, RoomId, SessionId, Timestamp};
+use idl::{Code, IdempotencyKey, Refusal, ReplayId, RoomId, SessionId, Timestamp};
 
 use crate::change::{Told, vanished};
 use crate::role::Deed;
@@ -35,8 +35,9 @@ impl Core {
     }
 
     /// Ends a broadcast; one that has ended stays as it is. Mutes that were only for it
-    /// hold no more from then on.
+    /// hold no more from then on, and it has a replay.
     pub(crate) async fn close(&self, who: &Identity, room: RoomId, id: SessionId) -> Outcome<Session> {
+        let replay = ReplayId(self.ids.next().await?);
         let mut change = self.change(room, who, Deed::Run).await?;
         let row = store::find_session(&mut *change.tx, room, id).await?;
         let before: Session = row.ok_or_else(|| no_such_session(room, id))?.into();
@@ -45,7 +46,9 @@ impl Core {
         if !store::close_session(&mut change.tx, room, id, now).await? {
             return Ok(before);
         }
+        self.add_replay(&mut change, replay, &before, now).await?;
         self.finish(change, Told::Room(RoomChange::Closed)).await?;
+        self.replay_due.notify_one();
         Ok(Session { closed_at: Some(now), ..before })
     }
 

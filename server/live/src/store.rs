@@ -1,5 +1,5 @@
 //! The tables of rooms and broadcasts, in SQL. Who else is in a room: [`people`]; what its
-//! lotteries' keywords are: [`keyword`].
+//! lotteries' keywords are: [`keyword`]. What is left of broadcasts: [`replay`], [`mark`].
 
 use std::num::NonZeroU32;
 
@@ -12,7 +12,9 @@ use sqlx::{Any, Executor, QueryBuilder};
 use common::cursor::Position;
 
 pub(crate) mod keyword;
+pub(crate) mod mark;
 pub(crate) mod people;
+pub(crate) mod replay;
 
 /// A room as its table has it.
 #[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]

@@ -2,8 +2,11 @@
 
 mod clock;
 mod covers;
+mod indexing;
 mod keywords;
+mod marks;
 mod people;
+mod replays;
 mod rooms;
 mod sessions;
 mod telling;

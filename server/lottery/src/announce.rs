@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use common::{Outcome, failpoint, rpc};
 use idl::event::{EventType, LotteryChange, LotteryEvent, LotteryState, LotteryWinner};
-use idl::live::EndKeyword;
+use idl::live::{EndKeyword, MarkReplay, ReplayMarkKind};
 use idl::push::{Lane, MAX_PUBLICATIONS, Publication, Publish, Retain};
 use idl::{LotteryId, Refusal, RoomId, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -36,11 +36,22 @@ pub(crate) enum Fact {
     Publish(Box<Publication>),
     /// live: the keyword is free again.
     EndKeyword(LotteryId),
+    /// live: something for the replay's timeline.
+    MarkReplay(Box<MarkReplay>),
 }
 
 /// The fact that a lottery changed.
 pub(crate) fn changed(row: &Row, change: LotteryChange, winners: &[LotteryWinner], now: Timestamp) -> Outcome<Fact> {
     Ok(Fact::Publish(Box::new(publication(row.state(), change, winners, now)?)))
+}
+
+/// The fact that a lottery was opened, drawn or called off, for the replay of the broadcast in
+/// which that was. A rehearsal is on none.
+pub(crate) fn marked(row: &Row, kind: ReplayMarkKind, at: Timestamp) -> Option<Fact> {
+    let facts = &row.facts;
+    let title = facts.spec.spec().title.clone();
+    (!facts.test)
+        .then(|| Fact::MarkReplay(Box::new(MarkReplay { room: facts.room, kind, at, lottery: facts.id, title })))
 }
 
 fn publication(
@@ -83,7 +94,7 @@ impl Core {
     }
 
     async fn deliver(&self, room: RoomId, facts: Vec<Fact>) -> Result<(), Refusal> {
-        let mut publications = Vec::with_capacity(facts.len());
+        let (mut publications, mut marks) = (Vec::with_capacity(facts.len()), Vec::new());
         for fact in facts {
             match fact {
                 Fact::Publish(publication) => publications.push(*publication),
@@ -91,6 +102,7 @@ impl Core {
                     let request = EndKeyword { room, lottery };
                     rpc::answer(self.live.end_keyword(rpc::within(rpc::EDGE_DEADLINE), request).await)?;
                 }
+                Fact::MarkReplay(mark) => marks.push(*mark),
             }
         }
         let decided = publications.iter().any(|publication| publication.data.contains("\"change\":\"drawn\""));
@@ -99,6 +111,10 @@ impl Core {
         }
         if decided {
             failpoint::reached("lottery.after-announcement");
+        }
+        // Last: no viewer waits for a replay.
+        for mark in marks {
+            rpc::answer(self.live.mark_replay(rpc::within(rpc::EDGE_DEADLINE), mark).await)?;
         }
         Ok(())
     }

@@ -5,6 +5,7 @@ use common::outbox::Outbox;
 use common::{Db, Ids, Outcome, Platform};
 use idl::access::Identity;
 use idl::event::{LotteryChange, LotteryPhase};
+use idl::live::ReplayMarkKind;
 use idl::{Code, LotteryId, Refusal, Timestamp};
 
 use crate::announce::Fact;
@@ -76,17 +77,21 @@ impl Lottery {
 async fn call_off(db: &Db, outbox: &Outbox, keys: &KeyRing, row: &Row, at_ms: u64, reason: String) -> Outcome<bool> {
     let (id, room) = (row.facts.id, row.facts.room);
     let cancelled = keys.of(&row.facts)?.cancel(&row.facts.spec, at_ms, reason);
-    let slots = outbox.slots(2).await?;
+    let slots = outbox.slots(3).await?;
     let mut tx = db.begin().await?;
     if !store::cancel(&mut tx, &cancelled).await? {
         return Ok(false);
     }
     store::give_place_back(&mut tx, room).await?;
     let row = store::find(&mut *tx, id).await?.ok_or_else(|| vanished(id))?;
-    let fact = announce::changed(&row, LotteryChange::Cancelled, &[], Timestamp(at_ms.cast_signed()))?;
+    let at = Timestamp(at_ms.cast_signed());
+    let fact = announce::changed(&row, LotteryChange::Cancelled, &[], at)?;
     outbox.add(&mut tx, slots[0], room.0, &fact).await?;
     if row.facts.keyword().is_some() {
         outbox.add(&mut tx, slots[1], room.0, &Fact::EndKeyword(id)).await?;
+    }
+    if let Some(mark) = announce::marked(&row, ReplayMarkKind::LotteryCancelled, at) {
+        outbox.add(&mut tx, slots[2], room.0, &mark).await?;
     }
     tx.commit().await?;
     outbox.committed();

@@ -10,8 +10,9 @@ use std::time::Duration;
 use common::{Outcome, failpoint};
 use idl::draw::{Entry, Hash};
 use idl::event::{LotteryChange, LotteryPhase};
+use idl::live::ReplayMarkKind;
 use idl::lottery::ENTRIES_PER_PAGE;
-use idl::{LotteryId, UserId};
+use idl::{LotteryId, Timestamp, UserId};
 
 use crate::protocol::merkle::{self, PagedTree};
 use crate::protocol::prizes;
@@ -137,7 +138,7 @@ impl Core {
         let id = row.facts.id;
         let seed = self.seal.open(id, &row.sealed_seed)?;
         let places = self.places(row, &seed, leaves, SPARE_PLACES).await?;
-        let slot = self.outbox.slots(1).await?[0];
+        let slots = self.outbox.slots(2).await?;
         failpoint::reached("lottery.before-decision");
         let now = self.platform.clock.now();
         let decided_ms = now.0.cast_unsigned().max(row.closed_at_ms.unwrap_or_default());
@@ -150,7 +151,10 @@ impl Core {
         let row = store::find(&mut *tx, id).await?.ok_or_else(|| vanished(id))?;
         let winners = crate::prizes::winners(&row, &results::of(&mut tx, id).await?)?;
         let fact = announce::changed(&row, LotteryChange::Drawn, &winners, now)?;
-        self.outbox.add(&mut tx, slot, row.facts.room.0, &fact).await?;
+        self.outbox.add(&mut tx, slots[0], row.facts.room.0, &fact).await?;
+        if let Some(mark) = announce::marked(&row, ReplayMarkKind::LotteryDrawn, Timestamp(decided_ms.cast_signed())) {
+            self.outbox.add(&mut tx, slots[1], row.facts.room.0, &mark).await?;
+        }
         tx.commit().await?;
         failpoint::reached("lottery.after-decision");
         self.outbox.committed();

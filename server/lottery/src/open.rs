@@ -5,9 +5,9 @@ use common::{Failure, Outcome, rpc};
 use idl::access::{Identity, SiteRole};
 use idl::draw::Condition;
 use idl::event::{LotteryChange, RoomRole};
-use idl::live::{GetStanding, Standing};
+use idl::live::{GetStanding, ReplayMarkKind, Standing};
 use idl::lottery::OpenLottery;
-use idl::{Code, LotteryId, Refusal, RoomId};
+use idl::{Code, LotteryId, Refusal, RoomId, Timestamp};
 
 use crate::draw::vanished;
 use crate::protocol::spec::SpecText;
@@ -82,8 +82,8 @@ impl Core {
         let has_keyword = spec.spec().conditions.iter().any(|condition| matches!(condition, Condition::Keyword(_)));
         let (seed, sealed_seed) = self.seal.draw_seed(id)?;
         let opened = self.keys.current().open(spec, seed.reveal());
-        let slot = self.outbox.slots(1).await?[0];
-        let now = self.platform.clock.now();
+        let slots = self.outbox.slots(2).await?;
+        let (now, opened_at) = (self.platform.clock.now(), Timestamp(spec.spec().opens_at_ms.cast_signed()));
         let mut tx = self.db.begin().await?;
         if let Some(key) = key
             && let Some(earlier) = key.claim(&self.db, &mut tx, id.as_i64(), now).await?
@@ -104,7 +104,10 @@ impl Core {
         }
         let row = store::find(&mut *tx, id).await?.ok_or_else(|| vanished(id))?;
         let fact = announce::changed(&row, LotteryChange::Opened, &[], now)?;
-        self.outbox.add(&mut tx, slot, room.0, &fact).await?;
+        self.outbox.add(&mut tx, slots[0], room.0, &fact).await?;
+        if let Some(mark) = announce::marked(&row, ReplayMarkKind::LotteryOpened, opened_at) {
+            self.outbox.add(&mut tx, slots[1], room.0, &mark).await?;
+        }
         tx.commit().await?;
         self.outbox.committed();
         Ok(row)

@@ -32,6 +32,8 @@ use tarpc::server::Channel as _;
 
 use crate::{Live, Settings};
 
+mod replays;
+
 pub(crate) const NOON: Timestamp = Timestamp(1_800_000_000_000);
 pub(crate) const HOUR_MS: u64 = 3_600_000;
 /// Accounts 1 to 999 exist; this one doesn't.
@@ -42,6 +44,7 @@ pub(crate) struct World {
     pub(crate) client: LiveClient,
     pub(crate) clock: Clock,
     pub(crate) push: PushPlayer,
+    pub(crate) queue: Queue,
     pub(crate) lifecycle: Lifecycle,
     pub(crate) dir: tempfile::TempDir,
     signer: Signer,
@@ -61,11 +64,12 @@ impl World {
     pub(crate) async fn start_in(dir: tempfile::TempDir, push: PushPlayer) -> Self {
         let (clock, lifecycle) = (Clock::manual(NOON), Lifecycle::new());
         let signer = Signer::load_or_create(dir.path(), clock.clone()).unwrap();
+        let queue = Queue::open("process:").unwrap();
         let platform = Platform {
             data_dir: dir.path().to_owned(),
             db_url: "sqlite:".to_owned(),
             objects: Objects::open("folder:", dir.path()).unwrap(),
-            queue: Queue::open("process:").unwrap(),
+            queue: queue.clone(),
             clock: clock.clone(),
             lifecycle: lifecycle.clone(),
             health: Health::default(),
@@ -78,7 +82,7 @@ impl World {
         let player = push.clone();
         let publisher = rpc::in_process(&lifecycle, |far| far.execute(player.serve())).into();
         let live = Live::start(settings, &platform, user, publisher).await.unwrap();
-        Self { client: live.serve_in_process(), live, clock, push, lifecycle, dir, signer }
+        Self { client: live.serve_in_process(), live, clock, push, queue, lifecycle, dir, signer }
     }
 
     /// Ends this process and begins the next one on the same folder.

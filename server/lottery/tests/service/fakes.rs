@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use common::{Lifecycle, rpc};
 use idl::danmaku::keyword_form;
@@ -28,10 +29,13 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// One room that is live; user 1 is its owner.
+/// One room, which is live unless a test says otherwise; user 1 is its owner.
 #[derive(Clone, Default)]
 pub(crate) struct FakeLive {
     keywords: Arc<Mutex<HashMap<LotteryId, String>>>,
+    marks: Arc<Mutex<Vec<MarkReplay>>>,
+    marked: watch::Sender<()>,
+    off_air: watch::Sender<bool>,
     loses_answers: watch::Sender<bool>,
 }
 
@@ -41,7 +45,25 @@ impl FakeLive {
         lock(&self.keywords).values().cloned().collect()
     }
 
-    /// Keywords are set or not; who sets one learns only that something failed.
+    /// The room's broadcast ends, or one begins.
+    pub(crate) fn set_off_air(&self, off_air: bool) {
+        self.off_air.send_replace(off_air);
+    }
+
+    /// What was marked, in order, as often as it was.
+    pub(crate) fn marks(&self) -> Vec<MarkReplay> {
+        lock(&self.marks).clone()
+    }
+
+    /// Waits until this was marked.
+    pub(crate) async fn until_marked(&self, lottery: LotteryId, kind: ReplayMarkKind) {
+        let mut marked = self.marked.subscribe();
+        let is_it = |mark: &MarkReplay| (mark.lottery, mark.kind) == (lottery, kind);
+        let wait = marked.wait_for(|()| lock(&self.marks).iter().any(is_it));
+        _ = tokio::time::timeout(Duration::from_secs(20), wait).await.expect("it is marked").expect("live is there");
+    }
+
+    /// What is asked is done; who asks learns only that something failed.
     pub(crate) fn lose_answers(&self, lose: bool) {
         self.loses_answers.send_replace(lose);
     }
@@ -52,12 +74,22 @@ impl FakeLive {
     }
 }
 
+impl FakeLive {
+    fn done(&self) -> Result<Done, Refusal> {
+        match *self.loses_answers.borrow() {
+            true => Err(Refusal::new(Code::Unavailable, "no answer came")),
+            false => Ok(Done {}),
+        }
+    }
+}
+
 impl Live for FakeLive {
     async fn standing(self, _: Context, request: GetStanding) -> Result<Standing, Refusal> {
         let role = if request.user == UserId(1) { RoomRole::Owner } else { RoomRole::Viewer };
         Ok(Standing {
             role,
-            session: Some(LiveSession { id: SessionId(request.room.0), opened_at_ms: 0 }),
+            session: (!*self.off_air.borrow())
+                .then_some(LiveSession { id: SessionId(request.room.0), opened_at_ms: 0 }),
             rules: RoomRules::default(),
             muted: false,
             muted_until: None,
@@ -87,10 +119,13 @@ impl Live for FakeLive {
             return Err(Refusal::new(Code::KeywordTaken, "taken"));
         }
         keywords.insert(request.lottery, form);
-        match *self.loses_answers.borrow() {
-            true => Err(Refusal::new(Code::Unavailable, "no answer came")),
-            false => Ok(Done {}),
-        }
+        self.done()
+    }
+
+    async fn mark_replay(self, _: Context, request: MarkReplay) -> Result<Done, Refusal> {
+        lock(&self.marks).push(request);
+        self.marked.send_replace(());
+        self.done()
     }
 
     async fn end_keyword(self, _: Context, request: EndKeyword) -> Result<Done, Refusal> {
@@ -115,6 +150,16 @@ impl Live for FakeLive {
         mutes(ListMutes) -> Mutes;
         mute(MuteUser) -> MutedUser;
         unmute(UnmuteUser) -> Done;
+        replays(ListReplays) -> Replays;
+        replay(GetReplay) -> LocatedReplay;
+        edit_replay(EditReplay) -> Replay;
+        delete_replay(DeleteReplay) -> Done;
+        index_replay(IndexReplay) -> Replay;
+        begin_import(BeginImport) -> Replay;
+        end_import(EndImport) -> Replay;
+        replay_job(GetReplayJob) -> ReplayJob;
+        replay_indexed(ReplayIndexed) -> Done;
+        replay_wiped(ReplayWiped) -> Done;
     }
 }
 
@@ -178,6 +223,9 @@ impl Message for FakeMessage {
         danmaku(GetDanmaku) -> Danmaku;
         history(ReadHistory) -> History;
         delete(DeleteDanmaku) -> Done;
+        replay_danmaku(ReadReplayDanmaku) -> ReplayDanmakuPage;
+        delete_replay_danmaku(DeleteReplayDanmaku) -> Done;
+        import_replay(ImportReplay) -> ImportedReplay;
     }
 }
 

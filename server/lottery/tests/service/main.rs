@@ -9,4 +9,5 @@ mod entering;
 mod fakes;
 mod keys;
 mod keyword;
+mod marks;
 mod stage;
