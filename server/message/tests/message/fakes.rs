@@ -152,6 +152,17 @@ impl Live for FakeLive {
         unmute(UnmuteUser) -> Done;
         set_keyword(SetKeyword) -> Done;
         end_keyword(EndKeyword) -> Done;
+        replays(ListReplays) -> Replays;
+        replay(GetReplay) -> LocatedReplay;
+        edit_replay(EditReplay) -> Replay;
+        delete_replay(DeleteReplay) -> Done;
+        index_replay(IndexReplay) -> Replay;
+        begin_import(BeginImport) -> Replay;
+        end_import(EndImport) -> Replay;
+        replay_job(GetReplayJob) -> ReplayJob;
+        replay_indexed(ReplayIndexed) -> Done;
+        replay_wiped(ReplayWiped) -> Done;
+        mark_replay(MarkReplay) -> Done;
     }
 }
 

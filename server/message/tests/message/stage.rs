@@ -43,6 +43,7 @@ pub(crate) fn settings() -> Settings {
         waiting_announcements_per_room: n(2_000),
         announced_rooms_at_once: n(16),
         guaranteed_per_room_per_s: NonZeroU32::new(20).expect("not 0"),
+        sender_key: Default::default(),
     }
 }
 
