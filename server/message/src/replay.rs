@@ -176,6 +176,10 @@ impl Replays {
     async fn settle(&self, job: &ReplayJob) -> Outcome<()> {
         let (db, replay) = (&self.0.store.db, job.replay.id);
         let row = self.row(replay).await?;
+        // Whoever is at another attempt does all that afterwards, and needs its objects.
+        if row.leased_until > self.0.clock.now() {
+            return Ok(());
+        }
         if row.version == 0 || (row.settled && job.replay.version == row.version && row.done_revision >= job.revision) {
             return Ok(());
         }
@@ -188,11 +192,8 @@ impl Replays {
         };
         rpc::answer(self.0.live.replay_indexed(rpc::within(rpc::EDGE_DEADLINE), request).await)?;
         failpoint::reached("replay.told");
-        // What a later attempt has written, if one runs, stays.
+        // An attempt that began since has a larger number: what it has written stays.
         for version in (1..row.version).chain(row.version + 1..=row.attempt) {
-            if self.row(replay).await?.attempt != row.attempt {
-                return Ok(());
-            }
             self.0.objects.delete_all(&folder(&job.prefix, version)).await?;
         }
         failpoint::reached("replay.swept");

@@ -9,7 +9,7 @@ use common::Failure;
 use common::objects::{ObjectReader, Objects};
 use futures::stream;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
-use idl::live::{LocatedReplay, Visibility};
+use idl::live::LocatedReplay;
 use idl::replay::{ReplayLines, ReplayManifest};
 use idl::{Caller, Code, Refusal, ReplayId};
 use serde::Deserialize;
@@ -68,7 +68,7 @@ async fn manifest(
     headers: HeaderMap,
 ) -> Reply<Response> {
     let files = Files::of(&gateway, caller, replay, query.v).await?;
-    files.answer(&headers, "meta.json", "application/json", None).await
+    files.answer(&gateway, &headers, "meta.json", "application/json", None).await
 }
 
 /// Read a part of a replay's danmaku; the manifest says which there are.
@@ -97,7 +97,7 @@ async fn part(
     headers: HeaderMap,
 ) -> Reply<Response> {
     let files = Files::of(&gateway, caller, replay, query.v).await?;
-    files.answer(&headers, &part_name(n.into(), "json"), "application/json", None).await
+    files.answer(&gateway, &headers, &part_name(n.into(), "json"), "application/json", None).await
 }
 
 /// Read six minutes of a replay in the binary form of Bilibili's danmaku segments.
@@ -166,18 +166,18 @@ macro_rules! download {
     ($name:ident, $path:literal, $extension:literal, $content_type:literal, $summary:literal) => {
         #[doc = $summary]
         #[utoipa::path(
-                    get,
-                    path = $path,
-                    tag = "replays",
-                    security((), ("bearer" = []), ("cookie" = [])),
-                    params(("id" = ReplayId, Path, description = "The replay"), VersionQuery),
-                    responses(
-                        (status = 200, description = "The file", content_type = $content_type, body = String,
-                            headers(("ETag" = String, description = "Changes with the version"))),
-                        (status = 304, description = "As `If-None-Match` has it"),
-                        (status = 409, description = "It is being indexed for the first time"),
-                    )
-                )]
+                            get,
+                            path = $path,
+                            tag = "replays",
+                            security((), ("bearer" = []), ("cookie" = [])),
+                            params(("id" = ReplayId, Path, description = "The replay"), VersionQuery),
+                            responses(
+                                (status = 200, description = "The file", content_type = $content_type, body = String,
+                                    headers(("ETag" = String, description = "Changes with the version"))),
+                                (status = 304, description = "As `If-None-Match` has it"),
+                                (status = 409, description = "It is being indexed for the first time"),
+                            )
+                        )]
         async fn $name(
             State(gateway): State<Gateway>,
             Reads(caller): Reads,
@@ -187,7 +187,7 @@ macro_rules! download {
         ) -> Reply<Response> {
             let files = Files::of(&gateway, caller, replay, query.v).await?;
             let name = format!("replay-{replay}.{}", $extension);
-            files.answer(&headers, concat!("danmaku/all.", $extension), $content_type, Some(&name)).await
+            files.answer(&gateway, &headers, concat!("danmaku/all.", $extension), $content_type, Some(&name)).await
         }
     };
 }
@@ -224,6 +224,7 @@ download!(
 /// A version of a replay's files.
 struct Files {
     objects: Objects,
+    caller: Option<Caller>,
     located: LocatedReplay,
     /// The client named this version, and will name another one when there is one.
     is_lasting: bool,
@@ -231,13 +232,29 @@ struct Files {
 
 impl Files {
     async fn of(gateway: &Gateway, caller: Option<Caller>, replay: ReplayId, v: Option<u64>) -> Result<Self, Refusal> {
-        let located = located(gateway, caller, replay).await?;
+        let located = located(gateway, caller.clone(), replay).await?;
         if located.replay.version == 0 {
             let detail = "the replay is being indexed for the first time";
             return Err(Refusal::new(Code::ReplayNotReady, detail).retry_after_ms(2_000));
         }
         let is_lasting = v == Some(located.replay.version);
-        Ok(Self { objects: gateway.0.platform.objects.clone(), located, is_lasting })
+        Ok(Self { objects: gateway.0.platform.objects.clone(), caller, located, is_lasting })
+    }
+
+    /// Opens an object. A new version may have taken the place of this one a moment ago: then
+    /// it is that one's.
+    async fn open(mut self, gateway: &Gateway, name: &str) -> Result<Option<(Self, ObjectReader)>, Refusal> {
+        loop {
+            let opened = self.objects.open_object(&self.key(name)).await.map_err(|error| failed(error, name))?;
+            if let Some(reader) = opened {
+                return Ok(Some((self, reader)));
+            }
+            let now = Self::of(gateway, self.caller.clone(), self.located.replay.id, None).await?;
+            if now.located.replay.version == self.located.replay.version {
+                return Ok(None);
+            }
+            self = now;
+        }
     }
 
     fn key(&self, name: &str) -> String {
@@ -248,28 +265,28 @@ impl Files {
         format!("\"{}\"", self.located.replay.version)
     }
 
-    /// `ETag` and `Cache-Control`. What not everybody may see no cache in between may keep.
+    /// `ETag` and `Cache-Control`. What was not shown to a guest no cache in between may keep.
     fn about(&self) -> [(header::HeaderName, String); 2] {
-        let who = if self.located.replay.visibility == Visibility::Public { "public" } else { "private" };
+        let who = if self.caller.is_none() { "public" } else { "private" };
         let how_long = if self.is_lasting { "max-age=31536000, immutable" } else { "no-cache" };
         [(header::ETAG, self.etag()), (header::CACHE_CONTROL, format!("{who}, {how_long}"))]
     }
 
     /// Answers with an object, piece by piece.
     async fn answer(
-        &self,
+        self,
+        gateway: &Gateway,
         headers: &HeaderMap,
         name: &str,
         content_type: &'static str,
         file_name: Option<&str>,
     ) -> Reply<Response> {
-        let about = self.about();
         if matches_etag(headers, &self.etag()) {
-            return Ok((StatusCode::NOT_MODIFIED, about).into_response());
+            return Ok((StatusCode::NOT_MODIFIED, self.about()).into_response());
         }
-        let reader = self.objects.open_object(&self.key(name)).await.map_err(|error| failed(error, name))?;
         let none = || Refusal::new(Code::NoSuchSegment, "the replay has no such part");
-        let reader = reader.ok_or_else(none)?;
+        let (files, reader) = self.open(gateway, name).await?.ok_or_else(none)?;
+        let about = files.about();
         let length = reader.bytes();
         let pieces = stream::try_unfold(reader, |mut reader| async move {
             anyhow::Ok(reader.next().await?.map(|piece: Bytes| (piece, reader)))

@@ -13,6 +13,8 @@ use sqlx::{Any, QueryBuilder, Row as _};
 pub(crate) struct IndexRow {
     pub(crate) changes: u64,
     pub(crate) attempt: u64,
+    /// Somebody is at that attempt until then.
+    pub(crate) leased_until: Timestamp,
     /// The attempt that is shown; 0 is none.
     pub(crate) version: u64,
     pub(crate) done_revision: u64,
@@ -77,7 +79,7 @@ pub(crate) async fn sealed(tx: &mut Tx, sessions: &HashSet<SessionId>) -> sqlx::
 /// How far the replay is indexed; `None` if it is not known here.
 pub(crate) async fn find(db: &Db, replay: ReplayId) -> sqlx::Result<Option<IndexRow>> {
     const FIND: &str = "SELECT changes, attempt, version, done_revision, done_changes, danmaku_count, duration_ms, \
-         settled FROM replay_index WHERE replay_id = ?";
+         settled, leased_until_ms FROM replay_index WHERE replay_id = ?";
     sqlx::query(FIND).bind(replay.as_i64()).fetch_optional(db.reader()).await?.as_ref().map(index_row).transpose()
 }
 
@@ -92,6 +94,7 @@ fn index_row(row: &AnyRow) -> sqlx::Result<IndexRow> {
         danmaku_count: number(5)?,
         duration_ms: number(6)?,
         settled: number(7)? != 0,
+        leased_until: Timestamp(row.try_get(8)?),
     })
 }
 
