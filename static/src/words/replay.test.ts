@@ -3,7 +3,7 @@ import { replayEn } from './replayEn'
 import { replayZh } from './replayZh'
 
 vi.stubGlobal('navigator', { language: 'en' })
-vi.stubGlobal('document', { documentElement: {} })
+vi.stubGlobal('document', { documentElement: {}, createElement: () => ({}) })
 const { duration, language } = await import('.')
 const { because, spoken } = await import('./replay')
 
