@@ -25,8 +25,8 @@ pub(super) fn router() -> OpenApiRouter<Gateway> {
         .routes(routes!(list_replays))
         .routes(routes!(get_replay, edit_replay, delete_replay))
         .routes(routes!(index_replay))
-        .routes(routes!(read_danmaku))
-        .routes(routes!(delete_danmaku))
+        .routes(routes!(read_replay_danmaku))
+        .routes(routes!(delete_replay_danmaku))
 }
 
 /// A replay that the caller may see, and where it lies.
@@ -174,7 +174,7 @@ struct DanmakuQuery {
     params(("id" = ReplayId, Path, description = "The replay"), DanmakuQuery),
     responses((status = 200, description = "A page", body = ReplayDanmakuPage))
 )]
-async fn read_danmaku(
+async fn read_replay_danmaku(
     State(gateway): State<Gateway>,
     Reads(caller): Reads,
     Path(replay): Path<ReplayId>,
@@ -205,7 +205,7 @@ async fn read_danmaku(
     ),
     responses((status = 204, description = "It is deleted"))
 )]
-async fn delete_danmaku(
+async fn delete_replay_danmaku(
     State(gateway): State<Gateway>,
     Writes(caller): Writes,
     Path((replay, danmaku)): Path<(ReplayId, DanmakuId)>,

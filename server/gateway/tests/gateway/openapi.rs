@@ -108,8 +108,10 @@ fn refusals_are_declared_with_their_schema() {
             needs("403");
         }
         for parameter in operation["parameters"].as_array().into_iter().flatten() {
-            let in_path = parameter["in"] == "path";
-            assert_eq!(parameter["required"].as_bool().unwrap_or(false), in_path, "{name}: {parameter}");
+            // A file has no place for what its replay is called.
+            let is_title = operation["operationId"] == "import_replay" && parameter["name"] == "title";
+            let needed = parameter["in"] == "path" || is_title;
+            assert_eq!(parameter["required"].as_bool().unwrap_or(false), needed, "{name}: {parameter}");
         }
     }
     let stream = &operations(&gateway::openapi())[&(STREAM.to_owned(), "get".to_owned())];

@@ -1,5 +1,6 @@
 //! The fakes themselves.
 
+use std::collections::BTreeMap;
 use std::fmt::Debug;
 use std::time::Duration;
 
@@ -9,8 +10,9 @@ use idl::event::{Owner, RoomRole, RoomRules, Sender};
 use idl::live::*;
 use idl::message::*;
 use idl::push::*;
+use idl::replay::{ImportReport, ReplayOrigin};
 use idl::user::*;
-use idl::{DanmakuId, DeviceId, Refusal, RoomId, SessionId, UserId};
+use idl::{DanmakuId, DeviceId, Refusal, ReplayId, RoomId, SessionId, UserId};
 use tarpc::context::Context;
 
 use super::{Behind, NOW};
@@ -18,6 +20,8 @@ use super::{Behind, NOW};
 mod lottery;
 
 pub(crate) const JPEG: &[u8] = b"\xff\xd8\xff\xe0 not quite a picture";
+/// Where the objects of the replay are.
+pub(crate) const REPLAY_PREFIX: &str = "replays/7/2026/09/41-0123456789abcdef";
 
 impl Behind {
     async fn answer<T>(&self, request: impl Debug, answer: T) -> Result<T, Refusal> {
@@ -86,6 +90,22 @@ fn a_session() -> Session {
         opened_at: NOW,
         closed_at: None,
         peak_viewers: 3,
+    }
+}
+
+fn a_replay() -> Replay {
+    Replay {
+        id: ReplayId(41),
+        room_id: RoomId(7),
+        session_id: Some(SessionId(301)),
+        title: "Night train".to_owned(),
+        origin: ReplayOrigin::Broadcast,
+        state: ReplayState::Ready,
+        visibility: Visibility::Public,
+        started_at: NOW,
+        duration_ms: 600_000,
+        danmaku_count: 0,
+        version: 3,
     }
 }
 
@@ -214,6 +234,41 @@ impl Live for Behind {
     async fn end_keyword(self, _: Context, _: EndKeyword) -> Result<Done, Refusal> {
         Err(Refusal::internal())
     }
+    async fn replays(self, _: Context, request: ListReplays) -> Result<Replays, Refusal> {
+        self.answer(request, Replays { items: vec![a_replay()], next_cursor: None }).await
+    }
+    async fn replay(self, _: Context, request: GetReplay) -> Result<LocatedReplay, Refusal> {
+        self.answer(request, LocatedReplay { replay: a_replay(), prefix: REPLAY_PREFIX.to_owned() }).await
+    }
+    async fn edit_replay(self, _: Context, request: EditReplay) -> Result<Replay, Refusal> {
+        self.answer(request, a_replay()).await
+    }
+    async fn delete_replay(self, _: Context, request: DeleteReplay) -> Result<Done, Refusal> {
+        self.answer(request, Done {}).await
+    }
+    async fn index_replay(self, _: Context, request: IndexReplay) -> Result<Replay, Refusal> {
+        self.answer(request, a_replay()).await
+    }
+    async fn begin_import(self, _: Context, request: BeginImport) -> Result<Replay, Refusal> {
+        let begun =
+            Replay { session_id: None, origin: ReplayOrigin::File, state: ReplayState::Importing, ..a_replay() };
+        self.answer(request, begun).await
+    }
+    async fn end_import(self, _: Context, _: EndImport) -> Result<Replay, Refusal> {
+        Err(Refusal::internal())
+    }
+    async fn replay_job(self, _: Context, _: GetReplayJob) -> Result<ReplayJob, Refusal> {
+        Err(Refusal::internal())
+    }
+    async fn replay_indexed(self, _: Context, _: ReplayIndexed) -> Result<Done, Refusal> {
+        Err(Refusal::internal())
+    }
+    async fn replay_wiped(self, _: Context, _: ReplayWiped) -> Result<Done, Refusal> {
+        Err(Refusal::internal())
+    }
+    async fn mark_replay(self, _: Context, _: MarkReplay) -> Result<Done, Refusal> {
+        Err(Refusal::internal())
+    }
 }
 
 impl Message for Behind {
@@ -243,6 +298,16 @@ impl Message for Behind {
     }
     async fn has_posted(self, _: Context, _: HasPosted) -> Result<Posted, Refusal> {
         Err(Refusal::internal())
+    }
+    async fn replay_danmaku(self, _: Context, request: ReadReplayDanmaku) -> Result<ReplayDanmakuPage, Refusal> {
+        self.answer(request, ReplayDanmakuPage { items: Vec::new(), next_cursor: None }).await
+    }
+    async fn delete_replay_danmaku(self, _: Context, request: DeleteReplayDanmaku) -> Result<Done, Refusal> {
+        self.answer(request, Done {}).await
+    }
+    async fn import_replay(self, _: Context, request: ImportReplay) -> Result<ImportedReplay, Refusal> {
+        let report = ImportReport { accepted: 0, skipped: BTreeMap::new(), changed: BTreeMap::new() };
+        self.answer(request, ImportedReplay { replay: a_replay(), report }).await
     }
 }
 
