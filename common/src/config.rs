@@ -8,7 +8,7 @@ use figment::providers::{Env, Format as _, Toml};
 use serde::de::DeserializeOwned;
 
 /// The prefix of the environment's keys; `__` stands between levels. `GOLIGOLI_CONFIG` names the
-/// file and is no key.
+/// file, `GOLIGOLI_TOKEN` is who `goligoli import` asks as; neither is a key.
 pub const ENV_PREFIX: &str = "GOLIGOLI_";
 
 /// The configuration can't be used; says which key, and where it came from.
@@ -39,7 +39,7 @@ pub fn read<T: DeserializeOwned>(defaults: &str, text: &str) -> Result<T, Config
 
 fn extract<T: DeserializeOwned>(layers: Figment) -> Result<T, ConfigError> {
     layers
-        .merge(Env::prefixed(ENV_PREFIX).ignore(&["config"]).split("__"))
+        .merge(Env::prefixed(ENV_PREFIX).ignore(&["config", "token"]).split("__"))
         .extract()
         .map_err(|error| ConfigError(error.to_string().replace('\n', " ")))
 }

@@ -5,11 +5,11 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use common::{Clock, failpoint, telemetry};
-use idl::RoomId;
 use idl::user::Secret;
+use idl::{ReplayId, RoomId};
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::{App, Config, demo, operator, restored, verify_draw};
+use crate::{App, Config, demo, import, operator, restored, verify_draw};
 
 /// Says of a build that can be killed at named points that it is one: it is for tests alone.
 const VERSION: &str = if failpoint::are_built_in() {
@@ -42,6 +42,11 @@ enum Command {
     Admin(Admin),
     /// Make test accounts; prints them with tokens, one line of JSON each.
     Seed(Seed),
+    /// Bring a danmaku file (Bilibili's XML) into a running server, as a new replay of a room.
+    /// GOLIGOLI_TOKEN holds an access token of the room's owner. Prints the replay and what
+    /// became of the file's lines, as JSON. The exit code says the result: 0 it is imported,
+    /// 1 the server refuses it, 2 something can't be read or reached.
+    Import(import::Options),
     /// Recompute a lottery's draw from its proof and its entries, offline. The exit code says
     /// the result: 0 it agrees with what was signed at the time, 3 it is only consistent in
     /// itself, 1 it does not agree, 2 something can't be read.
@@ -81,6 +86,12 @@ enum Admin {
     /// again. What may have been given out since the backup is not given out again: ids are
     /// passed over, viewers' positions end, lotteries that were open are called off.
     Restored,
+    /// Have a replay indexed again: its files are made anew, and take the place of those that
+    /// are there.
+    Reindex {
+        /// The replay's id.
+        replay: ReplayId,
+    },
     /// Print what a room's feed holds, one line of JSON for each event: its id, type,
     /// source, lane and size, when it happened and when it was appended.
     Feed {
@@ -136,6 +147,9 @@ impl Cli {
                 operator::run(&config()?, operator::Command::ResetPassword { name }).await?;
             }
             Command::Admin(Admin::Restored) => restored::run(&config()?).await?,
+            Command::Admin(Admin::Reindex { replay }) => {
+                operator::run(&config()?, operator::Command::Reindex { replay }).await?;
+            }
             Command::Admin(Admin::Feed { room, after, follow }) => {
                 operator::run(&config()?, operator::Command::Feed { room, after, follow }).await?;
             }
@@ -143,6 +157,7 @@ impl Cli {
                 let password = Secret(password.unwrap_or_else(|| format!("{:032x}", rand::random::<u128>())));
                 operator::run(&config()?, operator::Command::Seed { accounts, prefix, password }).await?;
             }
+            Command::Import(options) => return Ok(import::run(&options).await),
             Command::VerifyDraw(options) => {
                 return Ok(tokio::task::spawn_blocking(move || verify_draw::run(&options)).await?);
             }

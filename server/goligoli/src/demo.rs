@@ -1,5 +1,6 @@
 //! `goligoli demo`: the server, with a streamer and viewers who play a danmaku file into a
-//! live room at its own timing, over and over. They use the same calls as everybody.
+//! live room at its own timing, over and over; each time is a broadcast of its own and leaves a
+//! replay. They use the same calls as everybody.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
@@ -18,6 +19,7 @@ use tokio::net::TcpStream;
 
 use crate::{App, Config};
 
+mod archive;
 mod cast;
 mod cover;
 mod playlist;
@@ -191,9 +193,14 @@ impl Play {
             by_keyword: !number.is_multiple_of(2),
         };
         let play = script.play(&self.playlist, &self.cast, &self.clients.message);
+        // The lottery is decided, and its prizes are claimed, before the broadcast ends.
         let (performance, ()) = tokio::join!(play, raffle.hold());
         tracing::info!(session.id = %session, %performance, "a demo broadcast is over");
-        self.close().await
+        self.close().await?;
+        if let Err(error) = archive::keep_latest(&self.clients, self.room, &self.streamer).await {
+            tracing::warn!(%error, "old demo broadcasts could not be removed; the end of the next one tries again");
+        }
+        Ok(())
     }
 
     /// Ends the broadcast that is on, if one is.

@@ -4,6 +4,7 @@
 pub mod cli;
 pub mod config;
 pub mod demo;
+mod import;
 pub mod operator;
 pub mod platform;
 mod reload;

@@ -15,8 +15,9 @@ use std::time::Duration;
 use anyhow::{Context as _, bail};
 use common::data_dir::DataDir;
 use common::{Clock, Lifecycle};
-use idl::RoomId;
+use idl::live::Replay;
 use idl::user::Secret;
+use idl::{ReplayId, RoomId};
 use push::{FeedLine, Feeds};
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
@@ -69,6 +70,11 @@ pub enum Command {
         /// Their password.
         password: Secret,
     },
+    /// Has a replay indexed again.
+    Reindex {
+        /// The replay.
+        replay: ReplayId,
+    },
     /// Tells what a room's feed holds.
     Feed {
         /// The room.
@@ -85,6 +91,8 @@ pub enum Command {
 pub struct Site {
     /// Accounts.
     pub accounts: Operator,
+    /// Replays.
+    pub replays: live::Operator,
     /// What viewers see.
     pub feeds: Feeds,
 }
@@ -203,8 +211,9 @@ async fn alone(config: &Config, command: Command) -> anyhow::Result<()> {
         let data_dir = tokio::task::spawn_blocking(move || DataDir::lock(&folder)).await??;
         let (platform, signer) = platform::open(config, &data_dir, Clock::system())?;
         let accounts = Operator::open(&config.user, &platform, signer).await?;
+        let replays = live::Operator::open(&platform).await?;
         let feeds = Feeds::in_folder(data_dir.path());
-        anyhow::Ok((data_dir, platform, Site { accounts, feeds }))
+        anyhow::Ok((data_dir, platform, Site { accounts, replays, feeds }))
     };
     let opened = timeout(OPEN_DEADLINE, open).await;
     let (_data_dir, platform, site) =
@@ -240,6 +249,11 @@ async fn obey(site: &Site, command: Command, mut out: Out<'_>) -> anyhow::Result
                     out.line(Line::Account(account)).await?;
                 }
             }
+        }
+        Command::Reindex { replay } => {
+            let Replay { room_id, title, .. } = site.replays.reindex(replay).await?;
+            let when = "by a running server within seconds, by a stopped one when it starts";
+            Ok(format!("replay {replay} of room {room_id}, {title:?}, is indexed again: {when}"))
         }
         Command::Feed { room, after, follow } => {
             let mut reader = site.feeds.open(room, after.as_deref()).await?;

@@ -125,7 +125,7 @@ impl App {
             let admission = Admission::new(MAX_OPS_CONNECTIONS, []);
             serve(ops, router, MAX_OPS_CONNECTIONS, admission, &platform.lifecycle);
         }
-        let site = Site { accounts: user.operator(), feeds: push.feeds() };
+        let site = Site { accounts: user.operator(), replays: live.operator(), feeds: push.feeds() };
         operator::listen(data_dir.path(), site, &platform.lifecycle)?;
         Ok(Self {
             http: addresses.0,

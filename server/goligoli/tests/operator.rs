@@ -18,7 +18,8 @@ async fn who_reads_no_answer_is_hung_up_on() {
     let data_dir = DataDir::lock(folder.path()).unwrap();
     let (platform, signer) = platform::open(&config, &data_dir, Clock::system()).unwrap();
     let accounts = Operator::open(&config.user, &platform, signer).await.unwrap();
-    let site = Site { accounts, feeds: push::Feeds::in_folder(data_dir.path()) };
+    let replays = live::Operator::open(&platform).await.unwrap();
+    let site = Site { accounts, replays, feeds: push::Feeds::in_folder(data_dir.path()) };
     listen(data_dir.path(), site, &platform.lifecycle).unwrap();
 
     let mut socket = UnixStream::connect(folder.path().join("operator.sock")).await.unwrap();

@@ -20,6 +20,7 @@ mod announce;
 mod change;
 mod cover;
 mod keyword;
+mod operator;
 mod people;
 mod picture;
 mod replay;
@@ -34,6 +35,8 @@ mod text;
 
 #[cfg(test)]
 mod tests;
+
+pub use operator::Operator;
 
 /// Settings of the live service.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -94,7 +97,7 @@ impl Live {
         anyhow::ensure!((1..=64).contains(&settings.cover_workers), "live.cover_workers must be 1 to 64");
         anyhow::ensure!(settings.viewer_count_interval_ms > 0, "live.viewer_count_interval_ms must not be 0");
         anyhow::ensure!(settings.retain_interval_ms > 0, "live.retain_interval_ms must not be 0");
-        let db = Db::open(&platform.db_url, &platform.data_dir, "live", &sqlx::migrate!()).await?;
+        let db = open(platform).await?;
         let ids = Ids::new(db.clone());
         let core = Arc::new(Core {
             platform: platform.clone(),
@@ -114,12 +117,22 @@ impl Live {
         Ok(Self { core })
     }
 
+    /// What only the operator may do.
+    #[must_use]
+    pub fn operator(&self) -> Operator {
+        Operator::new(self.core.db.clone(), self.core.platform.space.clone())
+    }
+
     /// A client that reaches this service in this process.
     #[must_use]
     pub fn serve_in_process(&self) -> LiveClient {
         let service = rpc::Service::new(Arc::clone(&self.core));
         calls::in_process(&self.core.platform.lifecycle, |far| far.execute(service.serve())).into()
     }
+}
+
+async fn open(platform: &Platform) -> anyhow::Result<Db> {
+    Db::open(&platform.db_url, &platform.data_dir, "live", &sqlx::migrate!()).await
 }
 
 impl Core {

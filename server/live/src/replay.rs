@@ -177,7 +177,7 @@ fn hidden(visibility: Visibility) -> Result<bool, Refusal> {
     }
 }
 
-fn no_such_replay(id: ReplayId) -> Refusal {
+pub(crate) fn no_such_replay(id: ReplayId) -> Refusal {
     Refusal::new(Code::NoSuchReplay, format!("there is no replay {id}"))
 }
 
