@@ -3,6 +3,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { Person } from './support/api.js'
 import { Browser, byId, chatLine, enter, logIn } from './support/browser.js'
+import { bring, ready, watch, xml } from './support/replays.js'
 import { Server } from './support/server.js'
 
 const CONTROLS = ['button', 'link', 'textbox', 'searchbox', 'checkbox', 'radio', 'slider', 'combobox', 'spinbutton']
@@ -75,6 +76,37 @@ for (const locale of ['en-US', 'zh-CN']) {
       await page.goto('/mine')
       await byId(page, 'room-card').waitFor()
       await named(page, 'my rooms')
+    })
+
+    await t.test('a replay has names for all it has, and is played, sought and read by keyboard', async () => {
+      const { replay } = await bring(streamer, room, 'An evening', xml(Array.from({ length: 40 }, (_, n) => [n * 10, `line ${n}`])))
+      await ready(streamer, replay.id)
+      await enter(page, room)
+      await byId(page, 'replay-manage').click()
+      await byId(page, 'import-button').click()
+      await byId(page, 'import-title').waitFor()
+      await named(page, 'the room with its replays')
+      await page.keyboard.press('Escape')
+      await watch(page, replay.id)
+      await byId(page, 'danmaku-row').first().waitFor()
+      await byId(page, 'settings-button').click()
+      await byId(page, 'download-button').click()
+      await named(page, 'a replay')
+      await byId(page, 'settings-button').press('Escape')
+      const slider = byId(page, 'timeline')
+      await page.reload()
+      await slider.waitFor()
+      await tabTo(page, slider, 'the timeline')
+      const before = await slider.getAttribute('aria-valuetext')
+      await page.keyboard.press('End')
+      assert.notEqual(await slider.getAttribute('aria-valuetext'), before)
+      await tabTo(page, byId(page, 'play-button'), 'the play button')
+      await page.keyboard.press('Enter')
+      await page.locator('[data-testid=play-button][data-playing=true]').waitFor()
+      await tabTo(page, byId(page, 'danmaku-search'), 'the search')
+      await tabTo(page, byId(page, 'danmaku-row').first().getByRole('button').first(), 'a line')
+      await page.keyboard.press('Enter')
+      await byId(page, 'danmaku-list').locator('li[aria-current=true]').waitFor()
     })
 
     await t.test('Tab reaches the box, Enter sends, the focus stays', async () => {

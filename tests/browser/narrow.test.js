@@ -3,6 +3,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { Person } from './support/api.js'
 import { Browser, byId, enter, fits, logIn } from './support/browser.js'
+import { bring, ready, watch, xml } from './support/replays.js'
 import { Server } from './support/server.js'
 
 const LONG = 'Wettermaschinenmechanikergewerkschaftsversammlungssaal59'
@@ -73,6 +74,29 @@ for (const [locale, width] of [['en-US', 375], ['zh-CN', 375], ['en-US', 320], [
       await page.waitForLoadState('networkidle')
       await fits(page)
     }
+    const { replay } = await bring(streamer, room, LONG, xml([[1, 'W'.repeat(100)], [2, 'W'.repeat(100), 5]]))
+    await ready(streamer, replay.id)
+    await watch(page, replay.id)
+    await byId(page, 'danmaku-row').first().waitFor()
+    await fits(page)
+    await byId(page, 'replay-rename').click()
+    await fits(page)
+    await page.keyboard.press('Escape')
+    await byId(page, 'replay-delete').click()
+    await fits(page)
+    await byId(page, 'danmaku-search').fill('W')
+    await byId(page, 'search-results').getByTestId('danmaku-row').first().waitFor()
+    await fits(page)
+    await enter(page, room)
+    await byId(page, 'replay-card').first().waitFor()
+    await byId(page, 'replay-manage').first().click()
+    await fits(page)
+    await byId(page, 'import-button').click()
+    await byId(page, 'import-file').setInputFiles({ name: `${LONG}.xml`, mimeType: 'text/xml', buffer: Buffer.from(xml([[1, ' ']])) })
+    await inside(page, 'the dialog for a file')
+    await byId(page, 'import-submit').click()
+    await byId(page, 'import-report').waitFor()
+    await inside(page, 'the report about a file')
     await page.goto(`/rooms/${room.id}/overlay`)
     await byId(page, 'stage').waitFor({ state: 'attached' })
     await fits(page)
