@@ -118,7 +118,14 @@ test('only a few parts are kept, those that were wanted last', async () => {
     store.want('stage', [n])
     await vi.advanceTimersByTimeAsync(0)
   }
-  expect(many.filter(({ part }) => store.of(part)).map(({ part }) => part)).toEqual([23, 24, 25, 26, 27, 28, 29, 30])
+  const kept = () => many.filter(({ part }) => store.of(part)).map(({ part }) => part)
+  expect(kept()).toEqual([23, 24, 25, 26, 27, 28, 29, 30])
+  // Looked at again, the oldest is the newest.
+  for (const n of [23, 1]) {
+    store.want('stage', [n])
+    await vi.advanceTimersByTimeAsync(0)
+  }
+  expect(kept()).toEqual([1, 23, 25, 26, 27, 28, 29, 30])
 })
 
 test('what was deleted is not there, also not in what comes later', async () => {

@@ -47,14 +47,14 @@ export class PartStore {
   private readonly loading = new Map<number, AbortController>()
   private readonly failures = new Map<number, { times: number; timer: number }>()
   private readonly wanted = new Map<string, number[]>()
-  private readonly deleted = new Set<string>()
   private destroyed = false
 
-  /** `came` hears of each part that has been loaded. */
+  /** `came` hears of each part that has been loaded; `deleted` are gone, although they may still be in a part. */
   constructor(
     readonly parts: readonly ReplayPart[],
     private readonly load: Load,
     private readonly came: (part: ReplayPart, danmaku: ReplayDanmaku[]) => void = () => {},
+    private readonly deleted = new Set<string>(),
   ) {}
 
   /** What the stage or the list needs now. What nobody needs any more is not loaded to the end. */

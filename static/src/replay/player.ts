@@ -1,6 +1,6 @@
 /** Plays a replay: its clock, its danmaku around the playhead, and who draws them. */
 import { onScopeDispose, ref, shallowRef, watch } from 'vue'
-import { call } from '../api/call'
+import { Problem, call } from '../api/call'
 import type { ReplayDanmaku, ReplayManifest } from '../api/replay'
 import { PageClock, type ReplayClock } from './clock'
 import { PartStore, lowerBound, partsAround } from './partStore'
@@ -22,8 +22,11 @@ export interface Flyer {
 
 export type Player = ReturnType<typeof usePlayer>
 
+/** `outdated` hears that the index was made anew meanwhile: its parts are others. */
 export function usePlayer(id: string, manifest: () => ReplayManifest, outdated: () => void) {
   const durationMs = () => manifest().replay.duration_ms
+  /** The index follows a deletion later than this page. */
+  const deleted = new Set<string>()
   const clock: ReplayClock = new PageClock(durationMs)
   const nowMs = ref(0)
   const store = shallowRef(newStore())
@@ -33,16 +36,21 @@ export function usePlayer(id: string, manifest: () => ReplayManifest, outdated: 
 
   function newStore(): PartStore {
     const { version, parts } = manifest()
-    const load = async (part: number, signal: AbortSignal) =>
-      (await call<{ danmaku: ReplayDanmaku[] }>('GET', `/replays/${id}/parts/${part}`, { query: { v: version }, lasting: true, signal })).danmaku
+    const load = async (part: number, signal: AbortSignal) => {
+      const answer = call<{ danmaku: ReplayDanmaku[] }>('GET', `/replays/${id}/parts/${part}`, { query: { v: version }, lasting: true, signal })
+      const { danmaku } = await answer.catch((problem) => {
+        if (problem instanceof Problem && problem.code.startsWith('no-such-')) outdated()
+        throw problem
+      })
+      return danmaku
+    }
     return new PartStore(parts, load, ({ from_ms, to_ms, danmaku_count }, danmaku) => {
-      // The index was made anew meanwhile: its parts are others.
       if (danmaku.length !== danmaku_count) outdated()
       const now = clock.timeMs()
       if (from_ms > now || to_ms < now - backMs()) return
       flyer?.reset()
       draw()
-    })
+    }, deleted)
   }
 
   const backMs = () => Math.max(LEAST_BACK_MS, flyer?.crossingMs ?? 0)
@@ -76,7 +84,7 @@ export function usePlayer(id: string, manifest: () => ReplayManifest, outdated: 
     return () => (flyer = null)
   }
 
-  /** A danmaku is gone; the index follows later. */
+  /** A danmaku is gone. */
   function forget(danmaku: string): void {
     store.value.delete(danmaku)
     flyer?.reset()

@@ -27,7 +27,9 @@ export const replayEn = {
   timeline: 'Timeline',
   position: (now: string, total: string) => `${now} of ${total}`,
   heat: (n: string, within: string) => `${n} in ${within}`,
-  keys: 'Keyboard: space plays and pauses, ← → 5 seconds, D danmaku, F full screen',
+  /** What a button does, and the key that does it, too. */
+  withKey: (name: string, key: string) => `${name} (${key})`,
+  space: 'space bar',
   marks: {
     lottery_opened: 'Lottery opened',
     lottery_drawn: 'Lottery drawn',

@@ -26,7 +26,8 @@ export const replayZh: typeof replayEn = {
   timeline: '进度条',
   position: (now, total) => `${now}，共 ${total}`,
   heat: (n, within) => `${within}内 ${n}`,
-  keys: '快捷键：空格 播放/暂停，← → 快退/快进 5 秒，D 弹幕开关，F 全屏',
+  withKey: (name, key) => `${name}（${key}）`,
+  space: '空格',
   marks: {
     lottery_opened: '抽奖开始',
     lottery_drawn: '抽奖开奖',
