@@ -2,7 +2,7 @@
 //! message only says of which. So it does no harm if one is lost: while a replay is due it is
 //! sent again, now and then. Also gives up imports that do not end.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -55,11 +55,7 @@ impl Core {
             }
         }
         let now = Instant::now();
-        wakes.forget_others(&due);
-        for due in due {
-            if !wakes.is_turn_of(due, now) {
-                continue;
-            }
+        for due in wakes.turns(due, now) {
             if let Err(full) = self.platform.queue.publish(TOPIC, due.replay.to_string()) {
                 tracing::warn!(replay.id = %due.replay, error = %full, "a replay could not be queued; the next look tries again");
                 break;
@@ -85,16 +81,18 @@ struct Sent {
 }
 
 impl Wakes {
-    fn forget_others(&mut self, due: &[Due]) {
-        let due: std::collections::HashSet<ReplayId> = due.iter().map(|due| due.replay).collect();
-        self.sent.retain(|replay, _| due.contains(replay));
+    /// Which of all that are due are to be sent now. Forgets what is not due any more.
+    fn turns(&mut self, mut due: Vec<Due>, now: Instant) -> Vec<Due> {
+        let ids: HashSet<ReplayId> = due.iter().map(|due| due.replay).collect();
+        self.sent.retain(|replay, _| ids.contains(replay));
+        due.retain(|due| {
+            let sent = self.sent.get(&due.replay).filter(|sent| sent.revision == due.revision);
+            sent.is_none_or(|sent| now.duration_since(sent.at) >= sent.pause)
+        });
+        due
     }
 
-    fn is_turn_of(&self, due: Due, now: Instant) -> bool {
-        let sent = self.sent.get(&due.replay).filter(|sent| sent.revision == due.revision);
-        sent.is_none_or(|sent| now.duration_since(sent.at) >= sent.pause)
-    }
-
+    /// It was sent.
     fn note(&mut self, due: Due, now: Instant) {
         let before = self.sent.get(&due.replay).filter(|sent| sent.revision == due.revision);
         let pause = before.map_or(FIRST_PAUSE, |sent| (2 * sent.pause).min(MOST_PAUSE));
@@ -111,12 +109,9 @@ mod tests {
         let due = Due { replay: ReplayId(7), is_stale_import: false, revision };
         let is_sent = |second: &u64| {
             let now = start + Duration::from_secs(*second);
-            wakes.forget_others(&[due]);
-            let is_turn = wakes.is_turn_of(due, now);
-            if is_turn {
-                wakes.note(due, now);
-            }
-            is_turn
+            let turns = wakes.turns(vec![due], now);
+            turns.iter().for_each(|due| wakes.note(*due, now));
+            !turns.is_empty()
         };
         seconds.filter(is_sent).collect()
     }
@@ -126,7 +121,7 @@ mod tests {
         let (mut wakes, start) = (Wakes::default(), Instant::now());
         assert_eq!(sent_at(&mut wakes, start, 0..200, 1), [0, 5, 15, 35, 75, 135, 195]);
         assert_eq!(sent_at(&mut wakes, start, 200..216, 2), [200, 205, 215], "a new revision begins anew");
-        wakes.forget_others(&[]);
+        assert_eq!(wakes.turns(Vec::new(), start), []);
         assert!(wakes.sent.is_empty());
         assert_eq!(sent_at(&mut wakes, start, 216..222, 2), [216, 221], "and so does one that was done between");
     }

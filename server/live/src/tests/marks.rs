@@ -22,7 +22,7 @@ async fn what_happens_while_a_broadcast_is_on_is_on_its_replay() {
     world.clock.advance_ms(1_000);
     let elsewhere = world.open(world.member(1), other, None).await.unwrap();
     let session = world.open(world.member(1), room, None).await.unwrap();
-    world.mark(room, 2, LotteryDrawn, at(9_000)).await.unwrap();
+    world.mark(room, 2, LotteryDrawn, at(9_200)).await.unwrap();
     world.mark(room, 2, LotteryOpened, at(1_000)).await.unwrap();
     world.mark(room, 3, LotteryOpened, at(9_000)).await.unwrap();
     // Before it began, whenever that is told.
@@ -35,7 +35,7 @@ async fn what_happens_while_a_broadcast_is_on_is_on_its_replay() {
     world.close(world.member(1), &elsewhere).await.unwrap();
     let [replay] = world.replays(None, room).await.unwrap().try_into().unwrap();
     let mut expected =
-        vec![(LotteryOpened, 0, 2), (LotteryDrawn, 8_000, 2), (LotteryOpened, 8_000, 3), (LotteryCancelled, 8_500, 3)];
+        vec![(LotteryOpened, 0, 2), (LotteryOpened, 8_000, 3), (LotteryDrawn, 8_200, 2), (LotteryCancelled, 8_500, 3)];
     assert_eq!(marks(&world, replay.id).await, expected);
     assert_eq!(world.job(replay.id).await.unwrap().revision, 1, "the first index shows them all");
     let [elsewhere] = world.replays(None, other).await.unwrap().try_into().unwrap();
