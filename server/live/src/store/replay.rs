@@ -186,7 +186,8 @@ pub(crate) async fn list<'e>(
 
 /// How many replays of the room were brought in files, or are being brought.
 pub(crate) async fn count_imported(tx: &mut Tx, room: RoomId) -> sqlx::Result<i64> {
-    const COUNT: &str = "SELECT COUNT(*) FROM replay WHERE room_id = ? AND session_id IS NULL AND deleted = 0";
+    // Not `IS NULL`: SQLite would look at all files of the site, by the index of sessions.
+    const COUNT: &str = "SELECT COUNT(*) FROM replay WHERE room_id = ? AND COALESCE(session_id, 0) = 0 AND deleted = 0";
     sqlx::query_scalar(COUNT).bind(room.as_i64()).fetch_one(&mut **tx).await
 }
 
