@@ -80,18 +80,20 @@ impl Outbox {
         self.written.notify_one();
     }
 
-    /// Waits until no committed fact about `topic` is left to be relayed; `false` if that takes
-    /// longer than `within`.
+    /// Waits until no committed fact about `topic` is left to be relayed that has the place of
+    /// `last` or an earlier one (`None`: none at all); `false` if that takes longer than
+    /// `within`.
     ///
     /// # Errors
     /// The database fails.
-    pub async fn drained(&self, topic: u64, within: Duration) -> sqlx::Result<bool> {
-        const WAITS: &str = "SELECT 1 FROM outbox WHERE topic = ? LIMIT 1";
+    pub async fn drained(&self, topic: u64, last: Option<Slot>, within: Duration) -> sqlx::Result<bool> {
+        const WAITS: &str = "SELECT 1 FROM outbox WHERE id <= ? AND topic = ? LIMIT 1";
+        let last = last.map_or(i64::MAX, |slot| slot.0.cast_signed());
         let drained = async {
             loop {
                 let relayed = self.relayed.notified();
-                let waits = sqlx::query(WAITS).bind(topic.cast_signed()).fetch_optional(self.db.reader()).await?;
-                if waits.is_none() {
+                let waits = sqlx::query(WAITS).bind(last).bind(topic.cast_signed()).fetch_optional(self.db.reader());
+                if waits.await?.is_none() {
                     return Ok(true);
                 }
                 // Another instance may relay it.

@@ -189,8 +189,9 @@ async fn until_stopped(starting: impl Future<Output = anyhow::Result<App>>) -> a
     let app = tokio::select! {
         biased;
         app = starting => app?,
-        _ = interrupt.recv() => anyhow::bail!("stopped before it was up"),
-        _ = terminate.recv() => anyhow::bail!("stopped before it was up"),
+        // What it has begun is as if it had been killed.
+        _ = interrupt.recv() => return Ok(()),
+        _ = terminate.recv() => return Ok(()),
     };
     tracing::info!(http = %app.http, ops = ?app.ops, "goligoli is up: http://{}/", app.http);
     let broken = app.lifecycle().soft().clone();

@@ -11,7 +11,7 @@ use common::{Outcome, failpoint, rpc};
 use idl::event::{EventType, LotteryChange, LotteryEvent, LotteryState, LotteryWinner};
 use idl::live::{EndKeyword, MarkReplay, ReplayMarkKind};
 use idl::push::{Lane, MAX_PUBLICATIONS, Publication, Publish, Retain};
-use idl::{LotteryId, Refusal, RoomId, Timestamp};
+use idl::{Kind, LotteryId, Refusal, RoomId, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::draw::vanished;
@@ -94,14 +94,11 @@ impl Core {
     }
 
     async fn deliver(&self, room: RoomId, facts: Vec<Fact>) -> Result<(), Refusal> {
-        let (mut publications, mut marks) = (Vec::with_capacity(facts.len()), Vec::new());
+        let (mut publications, mut ended, mut marks) = (Vec::with_capacity(facts.len()), Vec::new(), Vec::new());
         for fact in facts {
             match fact {
                 Fact::Publish(publication) => publications.push(*publication),
-                Fact::EndKeyword(lottery) => {
-                    let request = EndKeyword { room, lottery };
-                    rpc::answer(self.live.end_keyword(rpc::within(rpc::EDGE_DEADLINE), request).await)?;
-                }
+                Fact::EndKeyword(lottery) => ended.push(lottery),
                 Fact::MarkReplay(mark) => marks.push(*mark),
             }
         }
@@ -112,11 +109,31 @@ impl Core {
         if decided {
             failpoint::reached("lottery.after-announcement");
         }
-        // Last: no viewer waits for a replay.
+        // Last: viewers need not wait for live.
+        for lottery in ended {
+            self.end_keyword(room, lottery).await?;
+        }
         for mark in marks {
-            rpc::answer(self.live.mark_replay(rpc::within(rpc::EDGE_DEADLINE), mark).await)?;
+            self.mark_replay(mark).await?;
         }
         Ok(())
+    }
+
+    /// Ends a lottery's keyword in live.
+    pub(crate) async fn end_keyword(&self, room: RoomId, lottery: LotteryId) -> Result<(), Refusal> {
+        let request = EndKeyword { room, lottery };
+        match rpc::answer(self.live.end_keyword(rpc::within(rpc::EDGE_DEADLINE), request).await) {
+            // Of a room that live does not know, after a backup was put back.
+            Err(refusal) if refusal.kind() == Kind::NotFound => Ok(()),
+            ended => ended.map(drop),
+        }
+    }
+
+    async fn mark_replay(&self, mark: MarkReplay) -> Result<(), Refusal> {
+        match rpc::answer(self.live.mark_replay(rpc::within(rpc::EDGE_DEADLINE), mark).await) {
+            Err(refusal) if refusal.kind() == Kind::NotFound => Ok(()),
+            marked => marked.map(drop),
+        }
     }
 
     async fn publish(&self, room: RoomId, publications: Vec<Publication>) -> Result<(), Refusal> {
@@ -130,11 +147,11 @@ impl Core {
         let mut told = HashMap::new();
         loop {
             tokio::time::sleep(TELL_SUMS_EVERY).await;
-            if let Err(failure) = self.tell_entrants(&mut told).await {
-                _ = failure.into_refusal("telling how many have entered");
-            }
             if let Err(failure) = self.tell_changed_hands().await {
                 _ = failure.into_refusal("telling of prizes that changed hands");
+            }
+            if let Err(failure) = self.tell_entrants(&mut told).await {
+                _ = failure.into_refusal("telling how many have entered");
             }
         }
     }
@@ -158,18 +175,25 @@ impl Core {
 
     async fn tell_changed_hands(&self) -> Outcome<()> {
         for id in results::changed_hands(&self.db, CHANGED_AT_ONCE).await? {
-            let slot = self.outbox.slots(1).await?[0];
-            let mut tx = self.db.begin().await?;
-            if !results::told(&mut tx, id).await? {
-                continue;
+            if let Err(failure) = self.tell_holders_of(id).await {
+                _ = failure.into_refusal(&format!("telling who holds the prizes of lottery {id}"));
             }
-            let row = store::find(&mut *tx, id).await?.ok_or_else(|| vanished(id))?;
-            let winners = prizes::winners(&row, &results::of(&mut tx, id).await?)?;
-            let fact = changed(&row, LotteryChange::Redrawn, &winners, self.platform.clock.now())?;
-            self.outbox.add(&mut tx, slot, row.facts.room.0, &fact).await?;
-            tx.commit().await?;
-            self.outbox.committed();
         }
+        Ok(())
+    }
+
+    async fn tell_holders_of(&self, id: LotteryId) -> Outcome<()> {
+        let slot = self.outbox.slots(1).await?[0];
+        let mut tx = self.db.begin().await?;
+        if !results::told(&mut tx, id).await? {
+            return Ok(());
+        }
+        let row = store::find(&mut *tx, id).await?.ok_or_else(|| vanished(id))?;
+        let winners = prizes::winners(&row, &results::of(&mut tx, id).await?)?;
+        let fact = changed(&row, LotteryChange::Redrawn, &winners, self.platform.clock.now())?;
+        self.outbox.add(&mut tx, slot, row.facts.room.0, &fact).await?;
+        tx.commit().await?;
+        self.outbox.committed();
         Ok(())
     }
 

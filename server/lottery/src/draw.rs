@@ -5,14 +5,18 @@
 //! A million entries are read in pages; of each only the hash and the account stay in
 //! memory, and of the ranking only its first places.
 
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
+use common::outbox::Slot;
 use common::{Outcome, failpoint};
 use idl::draw::{Entry, Hash};
 use idl::event::{LotteryChange, LotteryPhase};
 use idl::live::ReplayMarkKind;
 use idl::lottery::ENTRIES_PER_PAGE;
 use idl::{LotteryId, Timestamp, UserId};
+use tokio::sync::OwnedSemaphorePermit;
+use tokio::time::Instant;
 
 use crate::protocol::merkle::{self, PagedTree};
 use crate::protocol::prizes;
@@ -23,10 +27,14 @@ use crate::store::results::Place;
 use crate::store::{self, entries, results};
 use crate::{Core, announce};
 
-/// Whoever draws has so long; then another may begin.
-pub(crate) const LEASE: Duration = Duration::from_secs(30);
+/// Whoever draws has so long, and so much longer for each entry; then another may begin.
+/// A million entries take two seconds.
+const LEASE: Duration = Duration::from_secs(30);
+const LEASE_PER_ENTRY: Duration = Duration::from_micros(50);
 /// Viewers have the frozen root so long before the seed is revealed, at most.
 const TELL_WITHIN: Duration = Duration::from_millis(800);
+/// Push counts as away for so long after viewers could not be told of a root.
+const AWAY: Duration = Duration::from_secs(5);
 /// Places of the ranking that are kept for replacements. When they are used up the ranking
 /// is computed again.
 const SPARE_PLACES: usize = 100;
@@ -45,11 +53,12 @@ impl Core {
     pub(crate) async fn draw(&self, id: LotteryId) -> Outcome<()> {
         let Some(now) = self.platform.clock.read().certain() else { return Ok(()) };
         let now_ms = now.0.cast_unsigned();
-        let until_ms = now_ms + LEASE.as_millis() as u64;
-        if !store::lease(&self.db, id, now_ms, until_ms).await? {
+        let within = lease(self.find(id).await?.entries);
+        if !store::lease(&self.db, id, now_ms, now_ms + within.as_millis() as u64).await? {
             return Ok(());
         }
-        let drawn = self.draw_leased(id).await;
+        let too_slow = |_| Err(anyhow::anyhow!("drawing lottery {id} took longer than {within:?}").into());
+        let drawn = tokio::time::timeout(within, self.draw_leased(id)).await.unwrap_or_else(too_slow);
         if drawn.is_err() {
             store::give_lease_back(&self.db, id).await?;
         }
@@ -76,19 +85,36 @@ impl Core {
         if row.phase != LotteryPhase::Closed {
             return Ok(());
         }
-        let _place = self.drawing.acquire().await.map_err(anyhow::Error::from)?;
+        let place = self.place().await?;
         let leaves = self.leaves(&row).await?;
-        let row = match row.closed {
-            Some(_) => row,
+        let (row, told) = match row.closed {
+            Some(_) => (row, None),
             None => self.close(row, &leaves).await?,
         };
-        // Whoever watches should have the root before anybody has the seed. If push is away
-        // nobody watches, and the result does not wait for it.
-        if !self.outbox.drained(row.facts.room.0, TELL_WITHIN).await? {
-            tracing::warn!(lottery.id = %id, "viewers learn of the freeze after the draw: they could not be told");
-        }
+        self.tell_root(&row, told).await?;
         failpoint::reached("lottery.after-closed");
-        self.decide(&row, leaves).await
+        self.decide(&row, leaves, place).await
+    }
+
+    /// A place among those that are drawn at the same time.
+    async fn place(&self) -> Outcome<OwnedSemaphorePermit> {
+        Ok(Arc::clone(&self.drawing).acquire_owned().await.map_err(anyhow::Error::from)?)
+    }
+
+    /// Waits until whoever watches has the root: nobody has the seed before. If push is away
+    /// nobody watches, and the result does not wait for it; nor do the next ones.
+    async fn tell_root(&self, row: &Row, told: Option<Slot>) -> Outcome<()> {
+        let untold = || self.untold_since.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_away = untold().is_some_and(|since| since.elapsed() < AWAY);
+        let within = if is_away { TELL_WITHIN / 16 } else { TELL_WITHIN };
+        if self.outbox.drained(row.facts.room.0, told, within).await? {
+            return Ok(());
+        }
+        if !is_away {
+            *untold() = Some(Instant::now());
+        }
+        tracing::warn!(lottery.id = %row.facts.id, "viewers learn of the freeze after the draw: they could not be told");
+        Ok(())
     }
 
     /// Reads all entries, and hashes them.
@@ -112,8 +138,8 @@ impl Core {
         Ok(Leaves { hashes, users, pages: tree.into_pages() })
     }
 
-    /// Signs and announces what was frozen.
-    async fn close(&self, row: Row, leaves: &Leaves) -> Outcome<Row> {
+    /// Signs and announces what was frozen; also gives the place of the announcement.
+    async fn close(&self, row: Row, leaves: &Leaves) -> Outcome<(Row, Option<Slot>)> {
         let id = row.facts.id;
         let closed_at_ms = row.closed_at_ms.ok_or_else(|| anyhow::anyhow!("lottery {id} was closed at no time"))?;
         let root = merkle::root(leaves.pages.iter().copied());
@@ -127,17 +153,17 @@ impl Core {
             self.outbox.add(&mut tx, slot, row.facts.room.0, &fact).await?;
             tx.commit().await?;
             self.outbox.committed();
-            return Ok(row);
+            return Ok((row, Some(slot)));
         }
         drop(tx);
-        self.find(id).await
+        Ok((self.find(id).await?, None))
     }
 
     /// Finds the winners, stores them and reveals the seed.
-    async fn decide(&self, row: &Row, leaves: Leaves) -> Outcome<()> {
+    async fn decide(&self, row: &Row, leaves: Leaves, place: OwnedSemaphorePermit) -> Outcome<()> {
         let id = row.facts.id;
         let seed = self.seal.open(id, &row.sealed_seed)?;
-        let places = self.places(row, &seed, leaves, SPARE_PLACES).await?;
+        let places = self.places(row, &seed, leaves, SPARE_PLACES, place).await?;
         let slots = self.outbox.slots(2).await?;
         failpoint::reached("lottery.before-decision");
         let now = self.platform.clock.now();
@@ -165,8 +191,15 @@ impl Core {
     }
 
     /// The first places of the ranking: one for each prize and each replacement so far, and
-    /// `spare` more.
-    async fn places(&self, row: &Row, seed: &Seed, leaves: Leaves, spare: usize) -> Outcome<Vec<Place>> {
+    /// `spare` more. The place among the draws is free when the leaves are, whoever still waits.
+    async fn places(
+        &self,
+        row: &Row,
+        seed: &Seed,
+        leaves: Leaves,
+        spare: usize,
+        place: OwnedSemaphorePermit,
+    ) -> Outcome<Vec<Place>> {
         let id = row.facts.id;
         let closed = row.closed.as_ref().ok_or_else(|| anyhow::anyhow!("lottery {id} has no root"))?;
         let spec = &row.facts.spec;
@@ -174,9 +207,11 @@ impl Core {
         let places = prizes::places(&spec.spec().prizes, spare, closed.count);
         let ranking = tokio::task::spawn_blocking(move || {
             let mut ranking = Ranking::of(places);
-            for ((n, leaf), user_id) in (0..).zip(&leaves.hashes).zip(leaves.users) {
+            for ((n, leaf), user_id) in (0..).zip(&leaves.hashes).zip(&leaves.users) {
+                let user_id = *user_id;
                 ranking.offer(Ranked { key: key.key(leaf, 1), n, user_id });
             }
+            drop((leaves, place));
             ranking.in_order()
         });
         let ranking = ranking.await.map_err(anyhow::Error::from)?;
@@ -193,14 +228,19 @@ impl Core {
         if kept >= prizes::places(&row.facts.spec.spec().prizes, replaced + 1, row.entries) {
             return Ok(());
         }
-        let _place = self.drawing.acquire().await.map_err(anyhow::Error::from)?;
+        let place = self.place().await?;
         let leaves = self.leaves(row).await?;
         let seed = self.seal.open(id, &row.sealed_seed)?;
-        let places = self.places(row, &seed, leaves, replaced + SPARE_PLACES).await?;
+        let places = self.places(row, &seed, leaves, replaced + SPARE_PLACES, place).await?;
         let mut tx = self.db.begin().await?;
         results::keep_places(&self.db, &mut tx, id, kept, &places[kept.min(places.len())..]).await?;
         Ok(tx.commit().await?)
     }
+}
+
+/// How long whoever draws so many entries may take.
+fn lease(entries: u64) -> Duration {
+    LEASE + LEASE_PER_ENTRY * u32::try_from(entries).unwrap_or(u32::MAX)
 }
 
 /// Numbers have no holes; if one had, the root would be of something else than was signed.

@@ -56,8 +56,8 @@ impl KeyRing {
         Ok(self.find(&facts.spec.spec().receipt_key).ok_or_else(missing)?)
     }
 
-    /// Refuses keys with which a lottery that is not decided could not be drawn, and warns of
-    /// keys that signed for others and are not here: their receipts can't be given again.
+    /// Refuses keys with which a lottery that is not decided could not be drawn, or a receipt
+    /// of an earlier one not be given again.
     pub(crate) async fn check(&self, db: &Db, seal: &Seal) -> anyhow::Result<()> {
         let mut after = LotteryId(0);
         loop {
@@ -75,12 +75,12 @@ impl KeyRing {
             }
         }
         for known in results::keys(db).await? {
-            if self.find(&known.key).is_none() {
-                tracing::warn!(
-                    key = %known.key,
-                    "a receipt key that signed earlier lotteries is not here: add its secret to lottery.retired_receipt_keys"
-                );
-            }
+            anyhow::ensure!(
+                self.find(&known.key).is_some() || !store::any_of_key(db, &known.key).await?,
+                "the secret of the receipt key {}, which signed for earlier lotteries, is neither lottery.receipt_key nor \
+                 one of lottery.retired_receipt_keys; put it back",
+                known.key
+            );
         }
         Ok(())
     }

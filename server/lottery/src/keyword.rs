@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use common::{Outcome, failpoint, rpc};
-use idl::live::{EndKeyword, SetKeyword};
+use idl::live::SetKeyword;
 use idl::{Caller, Kind, Refusal, Timestamp};
 
 use crate::Core;
@@ -50,8 +50,7 @@ impl Core {
     }
 
     async fn free_keyword(&self, intent: Intent) -> Outcome<()> {
-        let request = EndKeyword { room: intent.room, lottery: intent.lottery };
-        rpc::answer(self.live.end_keyword(rpc::within(rpc::EDGE_DEADLINE), request).await)?;
+        self.end_keyword(intent.room, intent.lottery).await?;
         Ok(intents::forget(&self.db, intent.lottery).await?)
     }
 

@@ -3,7 +3,7 @@
 //! Emits: `lottery` events of every change, through its outbox, to push; draws through the queue.
 
 use std::num::{NonZeroU32, NonZeroUsize};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use common::keys::{ConfiguredKey, SecretKey};
 use common::outbox::Outbox;
@@ -17,6 +17,7 @@ use moka::sync::Cache;
 use serde::{Deserialize, Serialize};
 use tarpc::server::Channel as _;
 use tokio::sync::Semaphore;
+use tokio::time::Instant;
 
 mod announce;
 mod cancel;
@@ -91,7 +92,9 @@ struct Core {
     tree_pages: Cache<(LotteryId, u64), Arc<read::TreePage>>,
     keywords_read: enter::KeywordsRead,
     /// Places for those that are drawn at the same time.
-    drawing: Semaphore,
+    drawing: Arc<Semaphore>,
+    /// Since when viewers could not be told of a root, the last time.
+    untold_since: Mutex<Option<Instant>>,
 }
 
 impl Lottery {
@@ -122,7 +125,8 @@ impl Lottery {
         let (waiting, batch) = (settings.waiting_entries.get(), settings.batch_entries.get());
         let desk = desk::Desk::new(db.clone(), platform.clock.clone(), platform.lifecycle.clone(), waiting, batch);
         let core = Arc::new(Core {
-            drawing: Semaphore::new(settings.draws_at_once.get()),
+            drawing: Arc::new(Semaphore::new(settings.draws_at_once.get())),
+            untold_since: Mutex::default(),
             settings,
             outbox: Outbox::new(db.clone(), ids.clone()),
             platform: platform.clone(),

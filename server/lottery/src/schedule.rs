@@ -11,7 +11,6 @@ use idl::{LotteryId, Refusal};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-use crate::draw::LEASE;
 use crate::{Core, store};
 
 /// The queue's topic; a message is the lottery's id.
@@ -22,6 +21,8 @@ const MOST_DUE: i64 = 200;
 /// Lotteries that are being frozen or wait to be drawn. More than are drawn at the same time: a
 /// freeze is not late because others are large.
 const IN_HAND: usize = 32;
+/// No draw takes so long; each has a deadline of its own, by its entries.
+const LONGEST: Duration = Duration::from_hours(1);
 const DRAW_OURSELVES_AFTER: Duration = Duration::from_millis(500);
 /// A draw that fails is tried again at least this often.
 const MOST_PAUSE: Duration = Duration::from_secs(30);
@@ -35,7 +36,7 @@ impl Core {
             let core = Arc::clone(&core);
             async move { core.draw_message(&message.body).await }
         };
-        self.platform.queue.consume(TOPIC, IN_HAND, LEASE, lifecycle, handler)?;
+        self.platform.queue.consume(TOPIC, IN_HAND, LONGEST, lifecycle, handler)?;
         let (core, soft) = (Arc::clone(self), lifecycle.soft().clone());
         lifecycle.spawn("lottery.schedule", async move {
             let mut schedule = Schedule { core, sent: HashMap::new(), draws: JoinSet::new() };
@@ -102,10 +103,6 @@ impl Schedule {
         }
         self.sent.insert(id, Sent { at: Instant::now(), pause: (2 * pause).min(MOST_PAUSE) });
         let core = Arc::clone(&self.core);
-        self.draws.spawn(async move {
-            if tokio::time::timeout(LEASE, core.draw_message(&id.to_string())).await.is_err() {
-                tracing::error!(lottery.id = %id, "a draw took too long and was given up; another one begins");
-            }
-        });
+        self.draws.spawn(async move { _ = core.draw_message(&id.to_string()).await });
     }
 }

@@ -103,6 +103,13 @@ pub(crate) async fn undecided(db: &Db, after: LotteryId, limit: i64) -> Outcome<
     rows.into_iter().map(RawRow::parse).collect()
 }
 
+/// Whether a lottery was opened with this receipt key. Looks through all of them.
+pub(crate) async fn any_of_key(db: &Db, key: &Hash) -> sqlx::Result<bool> {
+    const FIND: &str = "SELECT 1 FROM lottery WHERE spec LIKE ? LIMIT 1";
+    let named = format!("%\"receipt_key\":\"{key}\"%");
+    Ok(sqlx::query(FIND).bind(named).fetch_optional(db.reader()).await?.is_some())
+}
+
 /// Open lotteries with the number of their entries.
 pub(crate) async fn entrants(db: &Db) -> sqlx::Result<Vec<(LotteryId, u64)>> {
     const ALL: &str = "SELECT id, next_n FROM lottery WHERE phase = 0";

@@ -84,6 +84,7 @@ async fn the_seed_is_not_revealed_before_viewers_could_have_the_root() {
     let lottery = stage.open(minute()).await;
     stage.until_told(lottery, Opened).await;
     stage.push.set_away(true);
+    let before = Instant::now();
     stage.clock.advance_ms(60_000);
     let is_signed = async {
         while stage.now(lottery).await.closed.is_none() {
@@ -91,10 +92,13 @@ async fn the_seed_is_not_revealed_before_viewers_could_have_the_root() {
         }
     };
     tokio::time::timeout(Duration::from_secs(20), is_signed).await.unwrap();
-    let signed = Instant::now();
-    // The wait began a moment before it could be seen here.
-    while signed.elapsed() < Duration::from_millis(400) {
-        assert_eq!(stage.now(lottery).await.phase, LotteryPhase::Closed);
+    // The wait began after `before`, and what was read so soon was so before it ended.
+    loop {
+        let phase = stage.now(lottery).await.phase;
+        if before.elapsed() > Duration::from_millis(700) {
+            break;
+        }
+        assert_eq!(phase, LotteryPhase::Closed);
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     stage.push.set_away(false);
@@ -109,11 +113,14 @@ async fn prizes_that_change_hands_are_told_together() {
     let lottery = stage.open(LotteryBody { prizes, ..minute() }).await;
     _ = enter_all(&stage, lottery, 10..50).await;
     stage.clock.advance_ms(60_000);
-    for winner in stage.drawn(lottery).await.winners {
+    let winners = stage.drawn(lottery).await.winners;
+    let began = Instant::now();
+    for winner in winners {
         stage.decline(lottery, winner.user_id.0).await.unwrap();
     }
     let now = stage.now(lottery).await;
     assert_eq!((now.replaced.len(), now.winners.len()), (30, 10));
+    let seconds = usize::try_from(began.elapsed().as_secs()).unwrap();
     let numbers = |winners: &[LotteryWinner]| winners.iter().map(|winner| winner.n).collect::<Vec<_>>();
     let mut told = stage.push.changes();
     let wait = async {
@@ -123,7 +130,7 @@ async fn prizes_that_change_hands_are_told_together() {
     };
     tokio::time::timeout(Duration::from_secs(20), wait).await.unwrap();
     let times = stage.changes(lottery).iter().filter(|change| **change == Redrawn).count();
-    assert!((1..10).contains(&times), "{times} events of 30 changes");
+    assert!((1..=seconds + 3).contains(&times), "{times} events of 30 changes in {seconds} s");
 }
 
 /// More than are kept of the ranking at first, so that it is computed again.

@@ -65,6 +65,11 @@ impl Stage {
         Self::start_in(self.dir, self.clock.of_next_process(), (self.live, self.message, self.push)).await
     }
 
+    /// Stops the service.
+    pub(crate) async fn stop(&self) {
+        self.lifecycle.stop(PATIENCE).await;
+    }
+
     /// A second instance on the same database, with a queue of its own.
     pub(crate) async fn second(&self) -> LotteryClient {
         self.start(settings()).await.expect("it starts")
