@@ -13,6 +13,10 @@ use tarpc::context::Context;
 use tarpc::server::Channel as _;
 use tokio::sync::watch;
 
+mod replays;
+
+pub(crate) use replays::FakeReplays;
+
 /// Methods that message never calls.
 macro_rules! unused {
     ($($method:ident($request:ty) -> $reply:ty;)*) => {
@@ -72,6 +76,7 @@ pub(crate) struct RoomThere {
 #[derive(Clone, Default)]
 pub(crate) struct FakeLive {
     rooms: Arc<Mutex<HashMap<RoomId, RoomThere>>>,
+    pub(crate) replays: FakeReplays,
     away: Arc<Mutex<bool>>,
 }
 
@@ -133,6 +138,30 @@ impl Live for FakeLive {
         })
     }
 
+    async fn replay(self, _: Context, request: GetReplay) -> Result<LocatedReplay, Refusal> {
+        self.replays.locate(request.replay)
+    }
+
+    async fn replay_job(self, _: Context, request: GetReplayJob) -> Result<ReplayJob, Refusal> {
+        self.replays.answer_job(request.replay)
+    }
+
+    async fn replay_indexed(self, _: Context, request: ReplayIndexed) -> Result<Done, Refusal> {
+        Ok(self.replays.indexed(request))
+    }
+
+    async fn replay_wiped(self, _: Context, request: ReplayWiped) -> Result<Done, Refusal> {
+        Ok(self.replays.wiped(request.replay))
+    }
+
+    async fn end_import(self, _: Context, request: EndImport) -> Result<Replay, Refusal> {
+        self.replays.end_import(&request)
+    }
+
+    async fn delete_replay(self, _: Context, request: DeleteReplay) -> Result<Done, Refusal> {
+        Ok(self.replays.delete(request.replay))
+    }
+
     unused! {
         create_room(CreateRoom) -> Room;
         edit_room(EditRoom) -> Room;
@@ -153,15 +182,9 @@ impl Live for FakeLive {
         set_keyword(SetKeyword) -> Done;
         end_keyword(EndKeyword) -> Done;
         replays(ListReplays) -> Replays;
-        replay(GetReplay) -> LocatedReplay;
         edit_replay(EditReplay) -> Replay;
-        delete_replay(DeleteReplay) -> Done;
         index_replay(IndexReplay) -> Replay;
         begin_import(BeginImport) -> Replay;
-        end_import(EndImport) -> Replay;
-        replay_job(GetReplayJob) -> ReplayJob;
-        replay_indexed(ReplayIndexed) -> Done;
-        replay_wiped(ReplayWiped) -> Done;
         mark_replay(MarkReplay) -> Done;
     }
 }

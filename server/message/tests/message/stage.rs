@@ -22,7 +22,7 @@ use crate::fakes::{FakeLive, FakePush, FakeUser};
 
 pub(crate) const ROOM: RoomId = RoomId(7);
 pub(crate) const START: Timestamp = Timestamp(1_700_000_000_000);
-const PATIENCE: Duration = Duration::from_secs(20);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
 pub(crate) struct Stage {
     pub(crate) dir: TempDir,
@@ -31,6 +31,8 @@ pub(crate) struct Stage {
     pub(crate) push: FakePush,
     pub(crate) lifecycle: Lifecycle,
     pub(crate) message: MessageClient,
+    pub(crate) queue: Queue,
+    pub(crate) objects: Objects,
     signer: Signer,
 }
 
@@ -90,7 +92,8 @@ impl Stage {
         .await
         .expect("it starts");
         let message = message.serve_in_process();
-        Self { dir, clock, live, push, lifecycle, message, signer }
+        let (queue, objects) = (platform.queue, platform.objects);
+        Self { dir, clock, live, push, lifecycle, message, queue, objects, signer }
     }
 
     /// What a process would find that started after this one was killed now.

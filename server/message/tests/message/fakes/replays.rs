@@ -1,0 +1,128 @@
+//! What the stand-in for live knows of replays.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use idl::live::*;
+use idl::replay::ReplayOrigin;
+use idl::user::Done;
+use idl::{Code, Refusal, ReplayId, RoomId, SessionId, Timestamp};
+
+#[derive(Clone, Default)]
+pub(crate) struct FakeReplays(Arc<Mutex<Inner>>);
+
+#[derive(Default)]
+struct Inner {
+    jobs: HashMap<ReplayId, ReplayJob>,
+    told: Vec<ReplayIndexed>,
+    wiped: Vec<ReplayId>,
+}
+
+impl FakeReplays {
+    /// The replay of the broadcast that has the number of the room.
+    pub(crate) fn of_broadcast(&self, replay: ReplayId, room: RoomId, began: Timestamp, duration_ms: u64) {
+        let session = Some(SessionId(room.0));
+        self.add(replay, room, session, ReplayOrigin::Broadcast, ReplayState::Indexing, began, duration_ms);
+    }
+
+    /// A replay that waits for its file.
+    pub(crate) fn of_file(&self, replay: ReplayId, room: RoomId, began: Timestamp) {
+        self.add(replay, room, None, ReplayOrigin::File, ReplayState::Importing, began, 0);
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "two short forms of it are what tests call")]
+    fn add(
+        &self,
+        id: ReplayId,
+        room_id: RoomId,
+        session_id: Option<SessionId>,
+        origin: ReplayOrigin,
+        state: ReplayState,
+        started_at: Timestamp,
+        duration_ms: u64,
+    ) {
+        let replay = Replay {
+            id,
+            room_id,
+            session_id,
+            title: "An evening".to_owned(),
+            origin,
+            state,
+            visibility: Visibility::Public,
+            started_at,
+            duration_ms,
+            danmaku_count: 0,
+            version: 0,
+        };
+        let prefix = format!("replays/{room_id}/2023/11/{id}-0123456789abcdef");
+        let job = ReplayJob { replay, prefix, revision: 1, marks: Vec::new(), deleted: false };
+        self.lock().jobs.insert(id, job);
+    }
+
+    pub(crate) fn change(&self, replay: ReplayId, how: impl FnOnce(&mut ReplayJob)) {
+        how(self.lock().jobs.get_mut(&replay).expect("the replay is there"));
+    }
+
+    pub(crate) fn job(&self, replay: ReplayId) -> Option<ReplayJob> {
+        self.lock().jobs.get(&replay).cloned()
+    }
+
+    /// What live was told of a replay, in order. The same may be told again.
+    pub(crate) fn told(&self, replay: ReplayId) -> Vec<ReplayIndexed> {
+        self.lock().told.iter().filter(|told| told.replay == replay).cloned().collect()
+    }
+
+    pub(crate) fn is_wiped(&self, replay: ReplayId) -> bool {
+        self.lock().wiped.contains(&replay)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn answer_job(&self, replay: ReplayId) -> Result<ReplayJob, Refusal> {
+        self.job(replay).ok_or_else(none)
+    }
+
+    pub(super) fn locate(&self, replay: ReplayId) -> Result<LocatedReplay, Refusal> {
+        let job = self.job(replay).filter(|job| !job.deleted && job.replay.state != ReplayState::Importing);
+        job.map(|job| LocatedReplay { replay: job.replay, prefix: job.prefix }).ok_or_else(none)
+    }
+
+    pub(super) fn indexed(&self, index: ReplayIndexed) -> Done {
+        let mut inner = self.lock();
+        if let Some(job) = inner.jobs.get_mut(&index.replay).filter(|job| job.replay.version < index.version) {
+            job.replay.state = ReplayState::Ready;
+            job.replay.version = index.version;
+            job.replay.duration_ms = index.duration_ms;
+            job.replay.danmaku_count = index.danmaku_count;
+        }
+        inner.told.push(index);
+        Done {}
+    }
+
+    pub(super) fn wiped(&self, replay: ReplayId) -> Done {
+        let mut inner = self.lock();
+        inner.jobs.remove(&replay);
+        inner.wiped.push(replay);
+        Done {}
+    }
+
+    pub(super) fn delete(&self, replay: ReplayId) -> Done {
+        self.change(replay, |job| job.deleted = true);
+        Done {}
+    }
+
+    pub(super) fn end_import(&self, asked: &EndImport) -> Result<Replay, Refusal> {
+        let job = self.job(asked.replay).filter(|job| !job.deleted).ok_or_else(none)?;
+        self.change(asked.replay, |job| {
+            job.replay.state = ReplayState::Indexing;
+            job.replay.duration_ms = asked.duration_ms;
+        });
+        Ok(self.job(asked.replay).unwrap_or(job).replay)
+    }
+}
+
+fn none() -> Refusal {
+    Refusal::new(Code::NoSuchReplay, "no such replay")
+}

@@ -1,0 +1,160 @@
+//! Danmaku files become replays, all of a file or nothing.
+
+use std::collections::HashSet;
+
+use idl::event::RoomRole;
+use idl::live::ReplayState;
+use idl::{Code, DanmakuId, Timestamp, UserId};
+
+use crate::replay_stage::{OWNER, REPLAY, everything, texts};
+use crate::stage::{PATIENCE, ROOM, START, Stage};
+
+async fn stage() -> Stage {
+    let stage = Stage::new().await;
+    stage.live.change(ROOM, |room| _ = room.roles.insert(UserId(OWNER), RoomRole::Owner));
+    stage
+}
+
+fn file(lines: &[&str]) -> String {
+    format!("<?xml version=\"1.0\" encoding=\"UTF-8\"?><i>\n{}\n</i>", lines.join("\n"))
+}
+
+/// Danmaku of files that are stored.
+async fn stored(stage: &Stage) -> i64 {
+    stage.number("SELECT COUNT(*) FROM imported_danmaku").await.expect("a count")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_becomes_a_replay_in_the_order_of_its_times() {
+    let stage = stage().await;
+    let lines = [
+        r#"<d p="700.5,1,25,16777215,1700000700,0,a16fe0dd,7">late</d>"#,
+        r#"<d p="1.25,5,36,16765698,1700000001,0,beef,9">early &amp; large</d>"#,
+        r#"<d p="1.25,4,18,255,1700000002,0,a16fe0dd,8">as early, smaller number</d>"#,
+        r#"<d p="3,8,25,16777215,1700000003,0,beef,10">scripted</d>"#,
+        r#"<d p="-4,1,25,16777215,1700000004,0,beef,11">before the start</d>"#,
+    ];
+    let imported = stage.import(&file(&lines)).await.unwrap();
+    assert_eq!(imported.replay.state, ReplayState::Indexing);
+    let skipped: u64 = imported.report.skipped.values().sum();
+    let changed: u64 = imported.report.changed.values().sum();
+    assert_eq!((imported.report.accepted, skipped, changed), (4, 1, 1), "{:?}", imported.report);
+    stage.wake();
+    let told = stage.until_shown(1).await;
+    assert_eq!((told.duration_ms, told.danmaku_count), (710_500, 4));
+    let shown = stage.lines(1).await;
+    assert_eq!(texts(&shown), ["before the start", "as early, smaller number", "early & large", "late"]);
+    let times: Vec<(u64, u64)> = shown.iter().map(|line| (line.at_ms, line.id.0)).collect();
+    assert_eq!(times, [(0, 11), (1_250, 8), (1_250, 9), (700_500, 7)]);
+    assert_eq!(shown[3].sent_at, Timestamp(1_700_000_700_000));
+    assert_eq!(shown[3].sender_hash, shown[1].sender_hash, "as the file has it");
+    assert_eq!(shown[3].sender_hash.to_string(), "a16fe0dd");
+    let segments: Vec<u64> = stage.manifest(1).await.parts.iter().map(|part| part.segment).collect();
+    assert_eq!(segments, [1, 2]);
+    assert_eq!(stage.search(everything()).await.unwrap().items, shown);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_danmaku_has_an_id_of_its_own() {
+    let stage = stage().await;
+    let lines = [
+        r#"<d p="1,1,25,16777215,1700000000,0,beef,123">has it</d>"#,
+        r#"<d p="2,1,25,16777215,1700000000,0,beef,123">the same</d>"#,
+        r#"<d p="3,1,25,16777215,1700000000,0,beef">none</d>"#,
+        r#"<d p="4,1,25,16777215,1700000000,0,beef,9007199254740992">too large</d>"#,
+        r#"<d p="5,1,25,16777215,1700000000,0,beef,9007199254740991">the largest</d>"#,
+    ];
+    let imported = stage.import(&file(&lines)).await.unwrap();
+    assert_eq!(imported.report.accepted, 5);
+    stage.wake();
+    stage.until_shown(1).await;
+    let shown = stage.lines(1).await;
+    assert_eq!(texts(&shown), ["has it", "the same", "none", "too large", "the largest"]);
+    let ids: HashSet<DanmakuId> = shown.iter().map(|line| line.id).collect();
+    assert_eq!(ids.len(), 5);
+    assert_eq!((shown[0].id, shown[4].id), (DanmakuId(123), DanmakuId(9_007_199_254_740_991)));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_without_danmaku_is_a_replay_without_danmaku() {
+    let stage = stage().await;
+    assert_eq!(stage.import("<i></i>").await.unwrap().report.accepted, 0);
+    stage.wake();
+    let told = stage.until_shown(1).await;
+    assert_eq!((told.duration_ms, told.danmaku_count, stage.lines(1).await), (0, 0, vec![]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_left_of_a_file_that_breaks_off() {
+    let stage = stage().await;
+    let line = r#"<d p="1,1,25,16777215,1700000000,0,beef,0">again</d>"#;
+    // More than one portion is stored by then.
+    let broken = format!("<i>\n{}<d p=\"1,1,", format!("{line}\n").repeat(5_000));
+    let refusal = stage.import(&broken).await.unwrap_err();
+    assert_eq!(refusal.code, Code::BadFile);
+    assert!(refusal.detail.contains("line 5002"), "{}", refusal.detail);
+    assert_eq!(stored(&stage).await, 0);
+    assert!(stage.live.replays.job(REPLAY).unwrap().deleted);
+    stage.wake();
+    let begun = tokio::time::Instant::now();
+    while !stage.live.replays.is_wiped(REPLAY) {
+        assert!(begun.elapsed() < PATIENCE, "it is not wiped");
+        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+    }
+    assert_eq!((stage.versions().len(), stage.row("attempt").await), (0, None));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_process_that_died_had_stored_is_not_in_the_replay() {
+    let stage = stage().await;
+    let left = format!(
+        "INSERT INTO imported_danmaku (replay_id, at_ms, id, sent_at_ms, sender_hash, text, mode, color, size) \
+         VALUES ({REPLAY}, 5, 123, {}, 7, 'left', 0, 0, 1), ({REPLAY}, 6, 124, {}, 7, 'left', 0, 0, 1)",
+        START.0, START.0
+    );
+    assert_eq!(stage.meddle(&left).await, 2);
+    stage.import(&file(&[r#"<d p="1,1,25,16777215,1700000000,0,beef,123">new</d>"#])).await.unwrap();
+    stage.wake();
+    stage.until_shown(1).await;
+    assert_eq!(texts(&stage.lines(1).await), ["new"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_does_not_own_the_room_imports_nothing() {
+    let stage = stage().await;
+    stage.live.change(ROOM, |room| room.roles.clear());
+    let lines = [r#"<d p="1,1,25,16777215,1700000000,0,beef,123">new</d>"#];
+    stage.live.replays.of_file(REPLAY, ROOM, START);
+    let object = format!("imports/{REPLAY}.xml");
+    stage.objects.put(&object, file(&lines).into()).await.unwrap();
+    let request = idl::message::ImportReplay { caller: stage.caller(OWNER), replay: REPLAY, object };
+    let refused = stage.message.import_replay(common::rpc::within(PATIENCE), request).await;
+    assert_eq!(common::rpc::answer(refused).unwrap_err().code, Code::NoSuchReplay);
+    assert_eq!(stored(&stage).await, 0);
+    assert!(!stage.live.replays.job(REPLAY).unwrap().deleted, "whoever began it may go on");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn danmaku_of_a_file_are_deleted_one_by_one_and_with_the_replay() {
+    let stage = stage().await;
+    let lines = [
+        r#"<d p="1,1,25,16777215,1700000000,0,beef,123">goes</d>"#,
+        r#"<d p="2,1,25,16777215,1700000000,0,beef,124">stays</d>"#,
+    ];
+    stage.import(&file(&lines)).await.unwrap();
+    stage.wake();
+    stage.until_shown(1).await;
+    for _ in 0..2 {
+        stage.delete_of_replay(stage.caller(OWNER), DanmakuId(123)).await.unwrap();
+    }
+    assert_eq!(stage.until_shown(2).await.danmaku_count, 1);
+    assert_eq!((texts(&stage.lines(2).await), stage.versions()), (vec!["stays"], ["v2".to_owned()].into()));
+    stage.live.replays.change(REPLAY, |job| job.deleted = true);
+    stage.wake();
+    let begun = tokio::time::Instant::now();
+    while !stage.live.replays.is_wiped(REPLAY) {
+        assert!(begun.elapsed() < PATIENCE, "it is not wiped");
+        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+    }
+    assert_eq!((stored(&stage).await, stage.versions().len(), stage.row("attempt").await), (0, 0, None));
+}
