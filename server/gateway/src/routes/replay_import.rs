@@ -10,7 +10,7 @@ use futures::StreamExt as _;
 use http::{HeaderMap, header};
 use idl::live::{BeginImport, DeleteReplay};
 use idl::message::{ImportReplay, ImportedReplay};
-use idl::{Code, Refusal, RoomId};
+use idl::{Caller, Code, Refusal, RoomId};
 use serde::Deserialize;
 use utoipa::IntoParams;
 use utoipa_axum::router::OpenApiRouter;
@@ -69,19 +69,34 @@ async fn import_replay(
         let detail = "the Content-Type must be application/xml or text/xml";
         return Err(Refusal::new(Code::UnsupportedMedia, detail).into());
     }
+    // To its end, even if the client goes away: then, too, there is all of it or nothing.
+    let lifecycle = gateway.0.platform.lifecycle.clone();
+    let import = async move { Ok(import(&gateway, caller, room, query.title, &headers, body).await?) };
+    let imported = lifecycle.effect(import).await;
+    let imported = imported.map_err(|failure| failure.into_refusal(&format!("importing into room {room}")))?;
+    Ok(Created(format!("/api/v1/replays/{}", imported.replay.id), imported))
+}
+
+async fn import(
+    gateway: &Gateway,
+    caller: Caller,
+    room: RoomId,
+    title: String,
+    headers: &HeaderMap,
+    body: Body,
+) -> Result<ImportedReplay, Refusal> {
     // First of all, so that nobody uploads who may not.
-    let request = BeginImport { caller: caller.clone(), room, title: query.title };
+    let request = BeginImport { caller: caller.clone(), room, title };
     let replay = rpc::answer(gateway.live().begin_import(rpc::within(rpc::EDGE_DEADLINE), request).await)?.id;
     let object = format!("imports/{replay}.xml");
-    if let Err(refusal) = keep(&gateway, &object, &headers, body).await {
+    if let Err(refusal) = keep(gateway, &object, headers, body).await {
         // If this fails, it is deleted later.
         let request = DeleteReplay { caller, replay };
         _ = gateway.live().delete_replay(rpc::within(rpc::EDGE_DEADLINE), request).await;
-        return Err(refusal.into());
+        return Err(refusal);
     }
     let request = ImportReplay { caller, replay, object };
-    let imported = rpc::answer(gateway.message().import_replay(rpc::within(IMPORT_DEADLINE), request).await)?;
-    Ok(Created(format!("/api/v1/replays/{}", imported.replay.id), imported))
+    rpc::answer(gateway.message().import_replay(rpc::within(IMPORT_DEADLINE), request).await)
 }
 
 /// Stores the body. What breaks off is not stored.
