@@ -17,7 +17,7 @@ fn file(server: &Server) -> PathBuf {
 
 /// Between two runs: where the clock was is told otherwise by so much. To the server that is as
 /// if the machine's had been set meanwhile, which a test may not do.
-fn tell(server: &Server, off_ms: i64) {
+pub(crate) fn tell(server: &Server, off_ms: i64) {
     let mut kept: Value = serde_json::from_slice(&std::fs::read(file(server)).unwrap()).unwrap();
     let wall_ms = &mut kept["known"]["wall_ms"];
     *wall_ms = (wall_ms.as_i64().unwrap() + off_ms).into();

@@ -18,6 +18,7 @@ pub mod http;
 pub mod lottery;
 pub mod poster;
 pub mod process;
+pub mod replay;
 mod scene;
 mod server;
 pub mod sse;

@@ -1,0 +1,164 @@
+//! `kill -9` while a replay is made: afterwards it is there by itself, whole, once, and the
+//! object store holds nothing else.
+
+use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
+
+use goligoli_tests::replay::{Replay, ids, importing, items, list, objects, rows, talk, xml_lines};
+use goligoli_tests::{Account, Answer, Scene, Server, Setup, until};
+use rand::rngs::StdRng;
+use rand::{RngExt as _, SeedableRng as _};
+use serde_json::Value;
+
+/// Repeats the random moments.
+const SEED: &str = "REPLAY_SEED";
+
+/// Holds that the replay is there as it must be, and nothing besides.
+async fn is_whole(server: &Server, scene: &Scene, replay: &Replay, said: &BTreeSet<String>) {
+    let shown = replay.ready(&scene.owner).await;
+    let listed = list(&scene.owner, &scene.room).await;
+    let of_session = listed.iter().filter(|one| one["session_id"] == scene.session.as_str());
+    assert_eq!(of_session.count(), 1, "once");
+    assert_eq!(shown["danmaku_count"], said.len());
+    let danmaku = replay.danmaku(&scene.owner).await;
+    let by_time: Vec<(u64, u64)> = danmaku
+        .iter()
+        .map(|one| (one["at_ms"].as_u64().unwrap(), one["id"].as_str().unwrap().parse().unwrap()))
+        .collect();
+    assert!(by_time.is_sorted_by(|a, b| a < b));
+    assert_eq!(danmaku.len(), said.len());
+    assert_eq!(ids(&danmaku).into_iter().collect::<BTreeSet<_>>(), *said, "all that was acknowledged, once");
+    let lines = xml_lines(&replay.file(&scene.owner, "xml").await.text());
+    assert_eq!(lines.into_iter().map(|line| line.fields[7].clone()).collect::<Vec<_>>(), ids(&danmaku));
+    replay.swept(server, &scene.owner).await;
+    let of_this = format!("/{}-", replay.id);
+    assert!(objects(server).iter().all(|key| key.contains(&of_this)), "{:?}", objects(server));
+}
+
+async fn after_a_kill_at(point: &str) {
+    let mut server = Setup::new().dies_at(Some(point)).start().await;
+    let scene = Scene::open(&server).await;
+    let accounts = Account::seed(&server, 2).await;
+    let said = talk(&server, &scene.room, &accounts, 20).await;
+    let close = scene.path(&format!("/sessions/{}/close", scene.session));
+    // It may be dead before it can answer.
+    _ = Answer::attempt(scene.owner.request(reqwest::Method::POST, &close)).await;
+    server.died().await;
+    server.reconfigure(|setup| setup.dies_at(None));
+    server.start_again().await;
+    let listed = until("the replay is listed", async || list(&scene.owner, &scene.room).await.pop()).await;
+    is_whole(&server, &scene, &Replay::from(&listed), &said).await;
+    println!("{point}: whole");
+}
+
+#[tokio::test]
+async fn a_kill_at_any_step_leaves_a_whole_replay() {
+    let points = [
+        "replay.sealed",
+        "replay.claimed",
+        "replay.part-stored",
+        "replay.part-stored:2",
+        "replay.before-manifest",
+        "replay.before-flip",
+        "replay.flipped",
+        "replay.told",
+        "replay.swept",
+    ];
+    for point in points {
+        after_a_kill_at(point).await;
+    }
+}
+
+const TALKERS: usize = 32;
+/// More than three parts.
+const LINES_OF_EACH: usize = 625;
+const ROUNDS: usize = 4;
+const KILLS_OF_A_ROUND: usize = 5;
+
+#[tokio::test]
+async fn kills_at_random_moments_leave_a_whole_replay() {
+    let seed: u64 = std::env::var(SEED).map_or_else(|_| rand::random(), |seed| seed.parse().unwrap());
+    println!("{} kills; {SEED}={seed} repeats their moments", ROUNDS * KILLS_OF_A_ROUND);
+    let mut rng = StdRng::seed_from_u64(seed);
+    let mut server = Setup::new().start().await;
+    let scene = Scene::open(&server).await;
+    let accounts = Account::seed(&server, TALKERS).await;
+    let said = talk(&server, &scene.room, &accounts, LINES_OF_EACH).await;
+    assert_eq!(said.len(), TALKERS * LINES_OF_EACH);
+
+    // How long it takes on this machine: a second time, when nothing else is going on.
+    let replay = Replay::of(&scene).await;
+    _ = replay.ready(&scene.owner).await;
+    replay.swept(&server, &scene.owner).await;
+    let mut version = 0;
+    let mut index = async |scene: &Scene| {
+        version = scene.owner.get(&replay.path("")).await.expect(200)["version"].as_u64().unwrap();
+        _ = scene.owner.post(&replay.path("/index"), &Value::Null).await.expect(202);
+        version
+    };
+    let began = Instant::now();
+    let before = index(&scene).await;
+    _ = replay.later(&scene.owner, before).await;
+    let takes = began.elapsed();
+
+    let mut attempts = before;
+    for _ in 0..ROUNDS {
+        let before = index(&scene).await;
+        for _ in 0..KILLS_OF_A_ROUND {
+            tokio::time::sleep(rng.random_range(Duration::ZERO..takes)).await;
+            server.kill9().await;
+            server.start_again().await;
+        }
+        attempts = replay.later(&scene.owner, before).await["version"].as_u64().unwrap();
+        is_whole(&server, &scene, &replay, &said).await;
+    }
+    println!("indexing takes {takes:?}; {attempts} attempts");
+    assert!(attempts > ROUNDS as u64 + 4, "hardly any kill met one that was running: {attempts}");
+}
+
+/// A file of so many danmaku.
+fn file(lines: usize) -> String {
+    let line = |n| format!("<d p=\"{n}.00000,1,25,16777215,1700000000,0,0000000a,{}\">line {n}</d>\n", n + 1);
+    let lines: String = (0..lines).map(line).collect();
+    format!("<?xml version=\"1.0\" encoding=\"UTF-8\"?><i>\n{lines}</i>\n")
+}
+
+/// An import is given up after an hour.
+const MORE_THAN_AN_HOUR_MS: i64 = 3_700_000;
+
+#[tokio::test]
+async fn a_kill_while_a_file_is_imported_leaves_nothing() {
+    for point in ["replay.import-portion", "replay.import-portion:3", "replay.import-stored"] {
+        let mut server = Setup::new().dies_at(Some(point)).start().await;
+        let scene = Scene::open(&server).await;
+        let import = || importing(&scene.owner, &scene.room, "From elsewhere").body(file(5_000));
+        assert!(Answer::attempt(import()).await.is_err(), "nobody is left to answer");
+        server.died().await;
+        assert!(rows(&server, "message", "imported_danmaku").await > 0, "it died in the middle");
+        server.reconfigure(|setup| setup.dies_at(None));
+        server.start_again().await;
+        assert_eq!(list(&scene.owner, &scene.room).await, Vec::<Value>::new());
+        assert_eq!(objects(&server), BTreeSet::new());
+
+        // Once more, as whoever got no answer would.
+        let imported = Answer::to(import()).await.expect(201);
+        let replay = Replay::from(&imported["replay"]);
+        assert_eq!(replay.ready(&scene.owner).await["danmaku_count"], 5_000);
+        assert_eq!(list(&scene.owner, &scene.room).await.len(), 1);
+        replay.swept(&server, &scene.owner).await;
+
+        // What the first one left is of no use to anybody, and goes.
+        assert!(server.terminate().await.success());
+        crate::clock::tell(&server, MORE_THAN_AN_HOUR_MS);
+        server.start_again().await;
+        until("nothing is left of the first", async || {
+            (rows(&server, "message", "imported_danmaku").await == 5_000).then_some(())
+        })
+        .await;
+        // No log-in is that old.
+        let owner = Account::log_in(&server, &scene.owner.name, Account::PASSWORD).await;
+        assert_eq!(items(&replay.manifest(&owner).await["parts"]).len(), 14, "six minutes each");
+        assert_eq!(replay.danmaku(&owner).await.len(), 5_000);
+        println!("{point}: nothing");
+    }
+}
