@@ -26,6 +26,7 @@ mod replay_closing;
 mod replay_evening;
 mod replay_import;
 mod replay_kills;
+mod replay_owner;
 mod restart;
 mod restored;
 mod revocation;

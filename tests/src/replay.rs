@@ -153,7 +153,6 @@ pub async fn rows(server: &Server, service: &str, table: &str) -> i64 {
 }
 
 /// A request that brings a file as a replay, without a body.
-#[must_use]
 pub fn importing(account: &Account, room: &str, title: &str) -> reqwest::RequestBuilder {
     let path = format!("/api/v1/rooms/{room}/replays");
     account.request(Method::POST, &path).query(&[("title", title)]).header("Content-Type", "application/xml")
