@@ -14,7 +14,11 @@ pub(crate) fn folder() -> Option<PathBuf> {
 
 /// All lines of a file.
 pub(crate) fn lines(path: &Path) -> Vec<Line> {
-    let file = std::fs::read_to_string(path).expect("a danmaku file");
+    lines_of(&std::fs::read_to_string(path).expect("a danmaku file"))
+}
+
+/// The same of a file's text.
+pub(crate) fn lines_of(file: &str) -> Vec<Line> {
     let mut lines = Vec::new();
     for element in file.split("<d p=\"").skip(1) {
         let (parameters, rest) = element.split_once("\">").expect("the attribute ends");

@@ -1,4 +1,5 @@
-//! `goligoli demo` plays real danmaku files, and every line is accounted for.
+//! `goligoli demo` plays real danmaku files, and every line is accounted for; each broadcast
+//! is a replay afterwards.
 
 use std::path::Path;
 
@@ -21,6 +22,8 @@ struct Evening {
     folded: u64,
     suppressed: u64,
     history: Vec<String>,
+    /// What the replay of this performance has.
+    replayed: Vec<Line>,
 }
 
 /// Plays a file once. A broadcast begins as soon as the process is up, faster than anybody
@@ -59,6 +62,7 @@ async fn play(file: &Path, setup: Setup, lines: usize) -> Evening {
     let shown: Vec<Line> =
         sorted(events.iter().filter(|event| event.kind == "danmaku").map(|event| line(&event.json())));
     assert_eq!(since("shown"), shown.len() as u64, "what is said to be shown was shown");
+    let replayed = replay_of(&server, since("accepted")).await;
     let history = danmaku(&server, ROOM).await;
     let history = history.into_iter().map(|one| one["text"].as_str().unwrap().to_owned());
     Evening {
@@ -67,6 +71,7 @@ async fn play(file: &Path, setup: Setup, lines: usize) -> Evening {
         folded: since("folded"),
         suppressed: since("suppressed"),
         history: sorted(history.filter(|text| text != "prologue")),
+        replayed,
     }
 }
 
@@ -84,6 +89,26 @@ async fn end_of_prologue(server: &Server) -> (String, Value) {
         over.then(|| (hello.id.unwrap(), room["totals"].clone()))
     })
     .await
+}
+
+/// The lines of the latest broadcast's replay, as its XML has them.
+async fn replay_of(server: &Server, lines: u64) -> Vec<Line> {
+    let replay = until("the broadcast is a replay", async || {
+        let latest = items(server, "replays").await.into_iter().next()?;
+        (latest["state"] == "ready" && latest["danmaku_count"] == lines).then_some(latest)
+    })
+    .await;
+    let id = replay["id"].as_str().unwrap();
+    danmaku_file::lines_of(&server.get(&format!("/api/v1/replays/{id}/danmaku.xml")).await.text())
+}
+
+/// What the demo's room has of something, latest first.
+async fn items(server: &Server, what: &str) -> Vec<Value> {
+    let answer = server.get(&format!("/api/v1/rooms/{ROOM}/{what}?limit=100")).await;
+    if answer.status == 404 {
+        return Vec::new();
+    }
+    answer.expect(200)["items"].as_array().unwrap().clone()
 }
 
 fn count(totals: &Value, field: &str) -> u64 {
@@ -122,6 +147,7 @@ async fn every_line_is_accounted_for(name: &str) {
     assert_eq!(whole.shown, lines);
     assert_eq!((whole.accepted, whole.folded, whole.suppressed), (lines.len() as u64, 0, 0));
     assert_eq!(whole.history, texts);
+    assert_eq!(whole.replayed, lines);
 
     // With few tokens most are only counted; what is shown is from the file.
     let few = Setup::new().set("PUSH__RATE_PER_S", "20").set("PUSH__BURST", "20");
@@ -133,6 +159,7 @@ async fn every_line_is_accounted_for(name: &str) {
         assert!(rest.any(|line| line == shown), "{shown:?} is not in the file, or not as often");
     }
     assert_eq!(thin.history, texts, "history has all");
+    assert_eq!(thin.replayed, lines, "the replay has all");
 }
 
 #[tokio::test]
@@ -143,4 +170,49 @@ async fn the_short_file_plays_whole() {
 #[tokio::test]
 async fn the_long_file_plays_whole() {
     every_line_is_accounted_for("bilibili-580770634.xml").await;
+}
+
+#[tokio::test]
+async fn every_broadcast_becomes_a_replay_and_the_latest_are_kept() {
+    const BROADCASTS: usize = 23;
+    const KEPT: usize = 20;
+    const THREE: &str = r#"<?xml version="1.0" encoding="UTF-8"?><i><d p="0.1,1,25,16777215,0,0,a,1">one</d><d p="0.3,5,25,255,0,0,b,2">two</d><d p="0.6,4,25,16777215,0,0,a,3">three</d></i>"#;
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("three.xml");
+    std::fs::write(&file, THREE).unwrap();
+    let broadcasts = BROADCASTS.to_string();
+    let demo = ["demo", "--speed", SPEED, "--watchers", "1", "--broadcasts", &broadcasts, "--file"];
+    let demo = demo.into_iter().map(std::ffi::OsString::from).chain([file.into()]);
+    let server = Setup::new().run(demo.collect::<Vec<_>>()).start().await;
+
+    let sessions = until("all broadcasts are over", async || {
+        let sessions = items(&server, "sessions").await;
+        let over = sessions.iter().all(|session| session["closed_at"].is_string());
+        (over && sessions.len() == BROADCASTS).then_some(sessions)
+    })
+    .await;
+    let replays = until("the latest are replays, and no others", async || {
+        let replays = items(&server, "replays").await;
+        let ready = replays.iter().all(|replay| replay["state"] == "ready");
+        (ready && replays.len() == KEPT).then_some(replays)
+    })
+    .await;
+    for (replay, session) in replays.iter().zip(&sessions) {
+        assert_eq!(replay["session_id"], session["id"]);
+        assert_eq!(replay["danmaku_count"], 3);
+        let part = server.get(&format!("/api/v1/replays/{}/parts/1", replay["id"].as_str().unwrap())).await.expect(200);
+        let danmaku = part["danmaku"].as_array().unwrap();
+        assert_eq!(sorted(danmaku.iter().map(line)), danmaku_file::lines_of(THREE));
+    }
+    until("nothing is left of the others", async || (replays_on_disk(&server) == KEPT).then_some(())).await;
+}
+
+/// Folders in the object store, one a replay: `replays/{room}/{year}/{month}/…`.
+fn replays_on_disk(server: &Server) -> usize {
+    let mut folders = vec![server.data().join("data/objects/replays").join(ROOM)];
+    for _ in ["year", "month", "replay"] {
+        let below = |folder: &std::path::PathBuf| std::fs::read_dir(folder).into_iter().flatten().flatten();
+        folders = folders.iter().flat_map(below).map(|entry| entry.path()).collect();
+    }
+    folders.len()
 }

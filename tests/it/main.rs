@@ -11,6 +11,7 @@ mod demo;
 mod durability;
 mod feed;
 mod gap;
+mod import;
 mod limiter;
 mod lottery_evening;
 mod lottery_held;

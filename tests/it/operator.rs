@@ -95,6 +95,38 @@ async fn a_thousand_test_accounts_have_tokens_that_work() {
 }
 
 #[tokio::test]
+async fn a_replay_is_indexed_again_by_the_operator() {
+    let mut server = Setup::new().start().await;
+    let scene = Scene::open(&server).await;
+    _ = scene.owner.say(&scene.room, "once more").await.expect(201);
+    _ = scene.owner.post(&scene.path(&format!("/sessions/{}/close", scene.session)), &Value::Null).await.expect(200);
+    // Its id, and a version after that one.
+    let ready = async |server: &Server, after: u64| {
+        goligoli_tests::until("the replay is indexed", async || {
+            let replays = server.get(&scene.path("/replays")).await.expect(200);
+            let replay = &replays["items"][0];
+            let version = replay["version"].as_u64().filter(|version| *version > after)?;
+            assert_eq!((&replay["danmaku_count"], &replay["state"]), (&json!(1), &json!("ready")));
+            Some((replay["id"].as_str().unwrap().to_owned(), version))
+        })
+        .await
+    };
+    let (replay, first) = ready(&server, 0).await;
+    let reindex = ["admin", "reindex", &replay];
+    let ran = server.operate(&reindex).await;
+    assert!(ran.ok && ran.err.contains("is indexed again"), "{}", ran.err);
+    let (_, second) = ready(&server, first).await;
+    refused(&server.operate(&["admin", "reindex", "4000000"]).await, "there is no replay 4000000");
+
+    _ = server.terminate().await;
+    let ran = server.operate(&reindex).await;
+    assert!(ran.ok && ran.err.contains("is indexed again"), "{}", ran.err);
+    refused(&server.operate(&["admin", "reindex", "4000000"]).await, "there is no replay 4000000");
+    server.start_again().await;
+    _ = ready(&server, second).await;
+}
+
+#[tokio::test]
 async fn what_can_not_work_is_refused_in_one_line() {
     let server = Setup::new().start().await;
     let part = server.operate(&["serve", "--service", "push"]).await;

@@ -2,6 +2,7 @@
 //! anybody does, over the API, so it works from wherever the server is reached.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::io::{self, Write as _};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -47,6 +48,23 @@ pub(crate) struct Options {
 struct Problem {
     code: String,
     detail: String,
+    #[serde(default)]
+    errors: Vec<FieldError>,
+}
+
+#[derive(Debug, Deserialize)]
+struct FieldError {
+    /// Which field, `/title` say.
+    pointer: String,
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for FieldError { pointer } in &self.errors {
+            write!(f, "{}: ", pointer.trim_start_matches('/'))?;
+        }
+        write!(f, "{} ({})", self.detail, self.code)
+    }
 }
 
 /// How an import ended that the server answered.
@@ -60,9 +78,7 @@ pub(crate) async fn run(options: &Options) -> ExitCode {
     // Nobody may be reading; the exit code still says it.
     let (code, _told) = match import(options).await {
         Ok(Ended::Imported(imported)) => (0, tell(options, &imported)),
-        Ok(Ended::Refused(Problem { code, detail })) => {
-            (REFUSED, writeln!(io::stderr(), "goligoli: the server refuses it: {detail} ({code})"))
-        }
+        Ok(Ended::Refused(problem)) => (REFUSED, writeln!(io::stderr(), "goligoli: the server refuses it: {problem}")),
         Err(error) => (IMPOSSIBLE, writeln!(io::stderr(), "goligoli: {error:#}")),
     };
     ExitCode::from(code)
@@ -123,7 +139,7 @@ async fn ended(mut response: Response) -> anyhow::Result<Ended> {
     let problem = serde_json::from_slice(&body);
     let problem: Problem = problem.map_err(|_| anyhow!("what answers is not goligoli: status {status}"))?;
     if status.is_server_error() {
-        bail!("the server can't do it now: {} ({})", problem.detail, problem.code);
+        bail!("the server can't do it now: {problem}");
     }
     Ok(Ended::Refused(problem))
 }
@@ -135,7 +151,7 @@ fn tell(options: &Options, imported: &ImportedReplay) -> io::Result<()> {
     let (skipped, changed) = (listed(&report.skipped), listed(&report.changed));
     writeln!(
         io::stderr(),
-        "{} danmaku are replay {} of room {}, which is being indexed: {page}; {skipped} skipped, {changed} changed",
+        "{} danmaku are replay {} of room {}, which is being indexed: {page}; skipped {skipped}, changed {changed}",
         report.accepted,
         replay.id,
         replay.room_id,
