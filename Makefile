@@ -1,6 +1,6 @@
 # The two commands of the README are `make demo` and `make test`.
 
-.PHONY: demo serve page build test check load soak draw draw-all advisories bench bench-draw bench-lottery compare screenshots
+.PHONY: demo serve page build test check load soak draw draw-all advisories bench bench-draw bench-lottery bench-replay compare screenshots
 
 # The server with a demo room in it: http://127.0.0.1:8080/
 demo: build
@@ -69,6 +69,11 @@ bench-draw:
 # Durable entries a second, with latencies; the draw over a million of them, and its memory.
 bench-lottery: build
 	cargo run --release --locked -p goligoli-tests --bin bench-lottery
+
+# How long a broadcast of a million danmaku takes to become a replay, with which memory; what its
+# files cost to serve.
+bench-replay: build
+	cargo run --release --locked -p goligoli-tests --bin bench-replay
 
 # Fan-out: this server beside nginx + nchan, Centrifugo, Mercure and a bare send loop; see
 # "Performance" in the README. About a quarter of an hour.
