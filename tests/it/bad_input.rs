@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use goligoli_tests::replay::{Replay, importing};
 use goligoli_tests::{Account, Answer, Scene, Server, Setup, in_time, until};
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -17,11 +18,16 @@ struct Operation {
     parameters: Vec<String>,
 }
 
+/// A danmaku that was brought in a file.
+const REPLAYED: &str = "77";
+
 struct World {
     server: Server,
     scene: Scene,
     danmaku: String,
     lottery: String,
+    /// It has a danmaku with the id [`REPLAYED`].
+    replay: Replay,
     operations: Vec<Operation>,
 }
 
@@ -38,6 +44,10 @@ impl World {
         let body = json!({"title": "The draw", "prizes": [{"name": "a book", "count": 1}], "duration_s": 3_600});
         let lottery = scene.owner.post(&scene.path("/lotteries"), &body).await.expect(201);
         let lottery = lottery["id"].as_str().unwrap().to_owned();
+        let file = format!("<i><d p=\"1,1,25,255,1700000000,0,a,{REPLAYED}\">something more to lose</d></i>");
+        let imported = Answer::to(importing(&scene.owner, &scene.room, "A file").body(file)).await.expect(201);
+        let replay = Replay::from(&imported["replay"]);
+        _ = replay.ready(&scene.owner).await;
         let document = server.get("/api/v1/openapi.json").await.expect(200);
         let mut operations = Vec::new();
         for (path, methods) in document["paths"].as_object().unwrap() {
@@ -59,7 +69,7 @@ impl World {
             }
         }
         assert!(operations.len() > 25, "the document was read: {operations:?}");
-        Self { server, scene, danmaku, lottery, operations }
+        Self { server, scene, danmaku, lottery, replay, operations }
     }
 
     /// A path with ids that exist, but for the parameter that `bad` gives.
@@ -71,12 +81,15 @@ impl World {
             &owner.id
         } else if template.contains("/lotteries/") {
             &self.lottery
+        } else if template.contains("/replays/") {
+            &self.replay.id
         } else {
             &self.scene.room
         };
-        let (danmaku, session) = (self.danmaku.as_str(), self.scene.session.as_str());
-        let user = owner.id.as_str();
-        let good = [("id", id.as_str()), ("danmaku", danmaku), ("session", session), ("user", user), ("n", "0")];
+        let is_of_replay = template.contains("/replays/");
+        let (danmaku, n) = if is_of_replay { (REPLAYED, "1") } else { (self.danmaku.as_str(), "0") };
+        let (session, user) = (self.scene.session.as_str(), owner.id.as_str());
+        let good = [("id", id.as_str()), ("danmaku", danmaku), ("session", session), ("user", user), ("n", n)];
         let mut path = template.to_owned();
         if let Some((parameter, bad)) = bad {
             path = path.replace(&format!("{{{parameter}}}"), bad);
@@ -91,7 +104,7 @@ impl World {
     /// All that anybody could see to have changed.
     async fn state(&self) -> Vec<Value> {
         let mut state = Vec::new();
-        for path in ["", "/danmaku", "/admins", "/sessions", "/lotteries"] {
+        for path in ["", "/danmaku", "/admins", "/sessions", "/lotteries", "/replays"] {
             state.push(self.server.get(&self.scene.path(path)).await.expect(200));
         }
         state.push(self.server.get("/api/v1/rooms").await.expect(200));
@@ -101,6 +114,7 @@ impl World {
         let devices = self.scene.owner.get("/api/v1/me/devices").await.expect(200);
         state.push(json!(devices["items"].as_array().unwrap().len()));
         state.push(json!(self.server.get(&self.scene.path("/cover")).await.status));
+        state.push(self.server.get(&self.replay.path("/danmaku")).await.expect(200));
         state
     }
 }
@@ -223,6 +237,7 @@ async fn ids_and_queries_that_are_none_are_refused() {
     let before = world.state().await;
     let bad_ids =
         ["0", "-1", "01", "1.0", "abc", "1e3", "99999999999999999", "%00", "%F0%9F%9A%86", "'%3B--", "1%2F2", "..%2f"];
+    let long = &"x".repeat(101);
     let mut tried = 0;
     for operation in &world.operations {
         let what = |bad: &str| format!("{} {} with {bad}", operation.method, operation.path);
@@ -232,17 +247,19 @@ async fn ids_and_queries_that_are_none_are_refused() {
             None => request,
         };
         let ask = |path: &str| body(world.scene.owner.request(operation.method.clone(), path));
+        // What must be in the query.
+        let query = if operation.parameters.iter().any(|one| one == "title") { "?title=a+title" } else { "" };
         for parameter in ["id", "danmaku", "session", "user"] {
             if !operation.path.contains(&format!("{{{parameter}}}")) {
                 continue;
             }
             for bad in bad_ids {
-                let path = world.path(&operation.path, Some((parameter, bad)));
+                let path = world.path(&operation.path, Some((parameter, bad))) + query;
                 refused(ask(&path), &[400, 404], &what(bad)).await;
                 tried += 1;
             }
             // An id that might be one, but isn't.
-            let path = world.path(&operation.path, Some((parameter, "900719925474099")));
+            let path = world.path(&operation.path, Some((parameter, "900719925474099"))) + query;
             let answer = Answer::to(ask(&path)).await;
             // Taking away what is not there may be fine.
             let gone = operation.method == Method::DELETE && answer.status == 204;
@@ -260,6 +277,11 @@ async fn ids_and_queries_that_are_none_are_refused() {
                 "cursor" | "before" | "after" => &["x", "-1.-1", "1.1.1", "%00", "99999999999999999999.1"],
                 "owner" | "session" | "sender" => &["x", "0", "-1", "%00"],
                 "live" => &["x", "2"],
+                // A cover is looked for first.
+                "v" if operation.path.ends_with("/cover") => continue,
+                "v" | "from_ms" | "before_ms" => &["-1", "x", "1.5", "", "99999999999999999999"],
+                "title" => &["", "%20", "%00", "a%0Ab", long],
+                "text" => &["", long],
                 _ => continue,
             };
             for bad in bad {

@@ -171,12 +171,24 @@ pub async fn talk(server: &Server, room: &str, accounts: &[Account], each: usize
             let mut talker = Talker::connect(address, &account, &room).await;
             let mut ids = Vec::new();
             for n in 0..each {
-                ids.push(talker.say(&format!("line {n}")).await.expect("it is accepted"));
+                let Reply::Accepted(id) = talker.say(&format!("line {n}")).await else { panic!("it is not accepted") };
+                ids.push(id);
             }
             ids
         });
     }
     talking.join_all().await.into_iter().flatten().collect()
+}
+
+/// What a talker is told.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Reply {
+    /// It is stored, with this id.
+    Accepted(String),
+    /// No broadcast is on.
+    Closed,
+    /// It took too long: it may be stored or not.
+    Unknown,
 }
 
 /// Somebody who talks in a room, over a connection that is kept.
@@ -195,18 +207,19 @@ impl Talker {
         Self { connection, path, bearer: format!("Bearer {}", account.token) }
     }
 
-    /// Says something; gives its id. `None` is that no broadcast is on.
-    pub async fn say(&mut self, text: &str) -> Option<String> {
+    /// Says something.
+    pub async fn say(&mut self, text: &str) -> Reply {
         let headers = [("Authorization", self.bearer.as_str()), ("Content-Type", "application/json")];
         let body = json!({"text": text}).to_string();
         let (status, answer) = self.connection.ask(&http::post(&self.path, &headers, &body)).await.expect("an answer");
         let answer: Value = serde_json::from_slice(&answer).expect("JSON");
         match status {
-            201 => Some(answer["id"].as_str().expect("an id").to_owned()),
+            201 => Reply::Accepted(answer["id"].as_str().expect("an id").to_owned()),
             409 => {
                 assert_eq!(answer["code"], "room-closed", "{answer}");
-                None
+                Reply::Closed
             }
+            503 => Reply::Unknown,
             status => panic!("{status} {answer}"),
         }
     }
