@@ -169,9 +169,13 @@ pub struct HeatCurve {
 pub struct ImportReport {
     /// So many are danmaku of the replay.
     pub accepted: u64,
-    /// So many are not, by reason.
+    /// So many are not, by reason: `special-mode` (positioned or scripted), `unknown-mode`,
+    /// `bad-parameters`, `far-time` (more than a year), `empty-text`, `long-text`, `bad-text`,
+    /// `paid` (messages, gifts, subscriptions).
     pub skipped: BTreeMap<String, u64>,
-    /// So many of those that are were changed to fit, by how.
+    /// So many of those that are were changed to fit, by how: `before-start` (moved to the
+    /// beginning), `mode`, `size`, `color`, `trimmed`, `joined` (several lines made one),
+    /// `sent-at`, `id`, `user-name` (left out, as they can't be kept).
     pub changed: BTreeMap<String, u64>,
 }
 

@@ -3,7 +3,6 @@
 //! before the last one is.
 
 use std::collections::{BTreeMap, HashSet};
-use std::fmt::Display;
 use std::io::{self, BufReader, Read};
 
 use bytes::{Buf as _, Bytes};
@@ -17,7 +16,7 @@ use idl::{Code, DanmakuId, Refusal, ReplayId, Timestamp};
 use tokio::sync::mpsc;
 
 use super::Replays;
-use crate::format::bilibili_xml::{self, Line, Report};
+use crate::format::bilibili_xml::{self, Changed, Line, Report, Skipped};
 use crate::store::lines;
 use crate::store::replay as table;
 
@@ -95,8 +94,8 @@ impl Replays {
         let replay = rpc::answer(self.0.live.end_import(rpc::within(rpc::EDGE_DEADLINE), end).await)?;
         let report = ImportReport {
             accepted: report.accepted,
-            skipped: by_name(report.skipped),
-            changed: by_name(report.changed),
+            skipped: by_slug(report.skipped, Skipped::slug),
+            changed: by_slug(report.changed, Changed::slug),
         };
         Ok(ImportedReplay { replay, report })
     }
@@ -200,6 +199,6 @@ impl Read for Pieces {
     }
 }
 
-fn by_name<K: Display>(counts: BTreeMap<K, u64>) -> BTreeMap<String, u64> {
-    counts.into_iter().map(|(reason, count)| (reason.to_string(), count)).collect()
+fn by_slug<K>(counts: BTreeMap<K, u64>, slug: impl Fn(K) -> &'static str) -> BTreeMap<String, u64> {
+    counts.into_iter().map(|(reason, count)| (slug(reason).to_owned(), count)).collect()
 }

@@ -24,6 +24,23 @@ pub enum Skipped {
     Paid,
 }
 
+impl Skipped {
+    /// What programs know it by.
+    #[must_use]
+    pub const fn slug(self) -> &'static str {
+        match self {
+            Self::SpecialMode => "special-mode",
+            Self::UnknownMode => "unknown-mode",
+            Self::BadParameters => "bad-parameters",
+            Self::FarTime => "far-time",
+            Self::EmptyText => "empty-text",
+            Self::LongText => "long-text",
+            Self::BadText => "bad-text",
+            Self::Paid => "paid",
+        }
+    }
+}
+
 impl fmt::Display for Skipped {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
@@ -60,6 +77,24 @@ pub enum Changed {
     Id,
     /// The sender's name is none that could be shown and was left out.
     UserName,
+}
+
+impl Changed {
+    /// What programs know it by.
+    #[must_use]
+    pub const fn slug(self) -> &'static str {
+        match self {
+            Self::BeforeStart => "before-start",
+            Self::Mode => "mode",
+            Self::Size => "size",
+            Self::Color => "color",
+            Self::Trimmed => "trimmed",
+            Self::Joined => "joined",
+            Self::SentAt => "sent-at",
+            Self::Id => "id",
+            Self::UserName => "user-name",
+        }
+    }
 }
 
 impl fmt::Display for Changed {
