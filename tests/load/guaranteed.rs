@@ -20,7 +20,9 @@ const PHASES: usize = 5;
 const PHASE: Duration = Duration::from_secs(7);
 const STREAMERS_LINES_PER_S: u32 = 15;
 const CLASS: &str = "guaranteed";
-const MOST: f64 = 1.5;
+/// A lane that waits for the others' tokens would be tens of times slower. So little more is
+/// the machine's: the flood, its poster and a thousand readers share two processors with it.
+const MOST: f64 = 2.0;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_flood_does_not_hold_up_the_streamer() {
