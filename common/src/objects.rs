@@ -86,6 +86,32 @@ impl Objects {
         Ok(Some(ObjectReader { file, bytes, path }))
     }
 
+    /// The segments that follow `prefix` and a slash in the keys of objects, where more follow
+    /// them; sorted. Also those of objects that were only begun.
+    ///
+    /// # Errors
+    /// The prefix is no key, or the store fails.
+    pub async fn folders(&self, prefix: &str) -> anyhow::Result<Vec<String>> {
+        let Self::Folder(root) = self;
+        let path = path_of(root, prefix)?;
+        blocking(move || {
+            let entries = match std::fs::read_dir(&path) {
+                Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
+                entries => entries.with_context(|| format!("reading {}", path.display()))?,
+            };
+            let mut folders = Vec::new();
+            for entry in entries {
+                let entry = entry.with_context(|| format!("reading {}", path.display()))?;
+                if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+                    folders.push(entry.file_name().to_string_lossy().into_owned());
+                }
+            }
+            folders.sort_unstable();
+            Ok(folders)
+        })
+        .await
+    }
+
     /// Removes all objects whose keys begin with `prefix` and a slash, and what was begun of
     /// others; there need not be any.
     ///
@@ -272,6 +298,10 @@ mod tests {
         drop(given_up);
         assert_eq!(store.get("big/y.bin").await.unwrap(), None);
         store.put("bigger/z.bin", Bytes::from_static(b"stays")).await.unwrap();
+        store.put("bigger/v2/z.bin", Bytes::new()).await.unwrap();
+        store.put("bigger/v10/a/z.bin", Bytes::new()).await.unwrap();
+        assert_eq!(store.folders("bigger").await.unwrap(), ["v10", "v2"]);
+        assert_eq!(store.folders("nothing").await.unwrap(), Vec::<String>::new());
         for _ in 0..2 {
             store.delete_all("big").await.unwrap();
             assert_eq!(store.get("big/x.bin").await.unwrap(), None);

@@ -1,7 +1,7 @@
 //! What an operator says after a data folder was put back from a backup.
 //!
 //! Since the backup things were given out that the folder knows nothing of: ids, positions in
-//! rooms' feeds, receipts. If they were given out a second time, for something else, the first
+//! rooms' feeds, receipts, versions of replays. If they were given out a second time, for something else, the first
 //! ones would seem to be of that: a token of another account, a place in another stream, a
 //! receipt that is missing in another lottery's root.
 
@@ -12,6 +12,7 @@ use anyhow::Context as _;
 use common::data_dir::DataDir;
 use common::{Clock, Db, Ids};
 use lottery::Lottery;
+use message::Message;
 
 use crate::{Config, platform};
 
@@ -38,6 +39,7 @@ pub(crate) async fn run(config: &Config) -> anyhow::Result<()> {
         }
         _ => {}
     }
+    Message::after_restore(&platform).await?;
     let called_off = Lottery::after_restore(&config.lottery, &platform).await?;
     platform.lifecycle.stop(Duration::from_secs(5)).await;
     eprintln!("the data folder may be started on; open lotteries that were called off: {called_off}");

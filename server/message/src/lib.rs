@@ -105,6 +105,18 @@ impl Message {
         Ok(Self { lifecycle: lifecycle.clone(), service })
     }
 
+    /// Makes a database that was put back from a backup safe to start on: versions of replays
+    /// that may have been shown since are not given to anything else. No service may run on it.
+    ///
+    /// # Errors
+    /// The database can't be opened.
+    pub async fn after_restore(platform: &Platform) -> anyhow::Result<()> {
+        let db = Db::open(&platform.db_url, &platform.data_dir, "message", &sqlx::migrate!()).await?;
+        store::replay::skip_attempts(&db).await?;
+        db.close().await;
+        Ok(())
+    }
+
     /// Serves in this process; the client reaches it through an in-memory channel.
     #[must_use]
     pub fn serve_in_process(&self) -> MessageClient {

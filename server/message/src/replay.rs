@@ -193,8 +193,11 @@ impl Replays {
         rpc::answer(self.0.live.replay_indexed(rpc::within(rpc::EDGE_DEADLINE), request).await)?;
         failpoint::reached("replay.told");
         // An attempt that began since has a larger number: what it has written stays.
-        for version in (1..row.version).chain(row.version + 1..=row.attempt) {
-            self.0.objects.delete_all(&folder(&job.prefix, version)).await?;
+        for name in self.0.objects.folders(&job.prefix).await? {
+            let version = name.strip_prefix('v').and_then(|version| version.parse().ok());
+            if version.is_some_and(|version: u64| version != row.version && version <= row.attempt) {
+                self.0.objects.delete_all(&format!("{}/{name}", job.prefix)).await?;
+            }
         }
         failpoint::reached("replay.swept");
         Ok(table::settle(db, replay, &row).await?)

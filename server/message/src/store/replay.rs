@@ -207,6 +207,15 @@ pub(crate) async fn forget(db: &Db, replay: ReplayId) -> sqlx::Result<()> {
     tx.commit().await
 }
 
+/// Passes over attempts that may have been made since the database was copied: what was shown
+/// of them may be kept by caches for ever.
+pub(crate) async fn skip_attempts(db: &Db) -> sqlx::Result<()> {
+    const SINCE_A_BACKUP: i64 = 1_000_000;
+    let mut tx = db.begin().await?;
+    sqlx::query("UPDATE replay_index SET attempt = attempt + ?").bind(SINCE_A_BACKUP).execute(&mut *tx).await?;
+    tx.commit().await
+}
+
 /// Nobody who could be at one is left: the database was this process's alone before.
 pub(crate) async fn void_leases(db: &Db) -> sqlx::Result<()> {
     let mut tx = db.begin().await?;
