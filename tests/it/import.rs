@@ -59,7 +59,7 @@ async fn a_file_becomes_a_replay_and_its_export_another_one() {
     let ran = desk.import(Some(&scene.owner.token), &[]).await;
     assert_eq!(ran.code, Some(0), "{}", ran.err);
     assert!(ran.err.lines().count() == 1 && ran.err.starts_with("3 danmaku are replay "), "{}", ran.err);
-    assert!(ran.err.contains("skipped 1 (positioned or scripted (modes 7 to 9): 1), changed 1 ("), "{}", ran.err);
+    assert!(ran.err.contains("skipped 1 (special-mode: 1), changed 1 ("), "{}", ran.err);
     let imported: Value = serde_json::from_str(&ran.out).unwrap();
     assert_eq!((&imported["report"]["accepted"], &imported["replay"]["title"]), (&3.into(), &"An evening".into()));
 
