@@ -1,15 +1,13 @@
 /** A draw that is too large to be recomputed in a browser: what is checked of it, and what the page says of the rest. */
 import assert from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'
-import { mkdtemp, rm, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { test } from 'node:test'
 import { Person } from './support/api.js'
 import { Browser, byId, enter, fits, logIn } from './support/browser.js'
-import { card, drawn, joined, lottery, put, saved, shot } from './support/lottery.js'
-import { BINARY, Server } from './support/server.js'
+import { card, drawn, handedOut, joined, lottery, put, shot } from './support/lottery.js'
+import { Server } from './support/server.js'
 
 const MANY_ENTRIES = fileURLToPath(new URL('support/many_entries.py', import.meta.url))
 const PYTHON = process.env.CLIENTS_PYTHON ?? 'python3'
@@ -184,15 +182,9 @@ test('a draw with more than 50,000 entries', async (t) => {
   })
 
   await t.test('the command that the page shows checks all of it', async (t) => {
-    const folder = await mkdtemp(join(tmpdir(), 'goligoli-draw-'))
-    t.after(() => rm(folder, { recursive: true, force: true }))
-    for (const kind of ['proof', 'entries', 'opened', 'closed', 'receipt']) {
-      const { name, text } = await saved(page, `download-${kind}`)
-      await writeFile(join(folder, name), text)
-      if (kind === 'entries') assert.equal(text.split('\n').length, ENTRIES + 1)
-    }
-    const [, ...args] = (await byId(page, 'verify-command').textContent()).split(' ')
-    const { status, stdout, stderr } = spawnSync(BINARY, args, { cwd: folder, encoding: 'utf8' })
+    const { texts, run } = await handedOut(t, page)
+    assert.equal(texts.entries.split('\n').length, ENTRIES + 1)
+    const { status, stdout, stderr } = run()
     assert.equal(status, 0, stdout + stderr)
   })
 })

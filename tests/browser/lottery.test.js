@@ -1,14 +1,12 @@
 /** A streamer and viewers, each in a browser of their own: from the countdown to the verified result. */
 import assert from 'node:assert/strict'
-import { spawnSync } from 'node:child_process'
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { Person } from './support/api.js'
 import { Browser, byId, chatLine, enter, fits, logIn, online, say } from './support/browser.js'
-import { DRAWN_WITHIN_MS, card, dialog, drawn, joined, lottery, put, saved, shot } from './support/lottery.js'
-import { BINARY, Server } from './support/server.js'
+import { DRAWN_WITHIN_MS, card, dialog, drawn, handedOut, joined, lottery, put, saved, shot } from './support/lottery.js'
+import { Server } from './support/server.js'
 import { until } from './support/until.js'
 
 const DESKTOP = { viewport: { width: 1280, height: 860 } }
@@ -120,17 +118,11 @@ for (const [locale, options, words] of [
     })
 
     await t.test('the command that the page shows comes to the same, with the files that it hands out', async (t) => {
-      const folder = await mkdtemp(join(tmpdir(), 'goligoli-draw-'))
-      t.after(() => rm(folder, { recursive: true, force: true }))
-      for (const kind of ['proof', 'entries', 'opened', 'closed', 'receipt']) {
-        const { name, text } = await saved(viewer, `download-${kind}`)
-        await writeFile(join(folder, name), text)
-      }
-      const [, ...args] = (await byId(viewer, 'verify-command').textContent()).split(' ')
-      const { status, stdout, stderr } = spawnSync(BINARY, args, { cwd: folder, encoding: 'utf8' })
+      const { folder, run } = await handedOut(t, viewer)
+      const { status, stdout, stderr } = run()
       assert.equal(status, 0, stdout + stderr)
       await writeFile(join(folder, `lottery-${id}-closed.json`), (await readFile(join(folder, `lottery-${id}-closed.json`), 'utf8')).replace(/"count":\d+/, '"count":7'))
-      assert.equal(spawnSync(BINARY, args, { cwd: folder }).status, 1)
+      assert.equal(run().status, 1)
     })
 
     await t.test('who comes later gets the result, and can only say that it is consistent', async (t) => {

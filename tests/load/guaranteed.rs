@@ -20,9 +20,10 @@ const PHASES: usize = 5;
 const PHASE: Duration = Duration::from_secs(7);
 const STREAMERS_LINES_PER_S: u32 = 15;
 const CLASS: &str = "guaranteed";
-/// A lane that waits for the others' tokens would be tens of times slower. So little more is
-/// the machine's: the flood, its poster and a thousand readers share two processors with it.
-const MOST: f64 = 2.0;
+/// What the flood may cost the streamer in the quietest phases, in which nothing is the machine's…
+const MOST: f64 = 1.5;
+/// …and in those in the middle: the flood's poster and a thousand readers share its processors.
+const MOST_IN_THE_MIDDLE: f64 = 2.0;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_flood_does_not_hold_up_the_streamer() {
@@ -53,8 +54,10 @@ async fn a_flood_does_not_hold_up_the_streamer() {
     println!("p99 of the streamer's lines in ms, by phase: idle {:.1?}, flooded {:.1?}", p99_ms[0], p99_ms[1]);
     // Not of all phases together: a single moment in which the machine does something else
     // would decide that.
+    let [idle, flooded] = p99_ms.clone().map(|phases| phases.into_iter().fold(f64::INFINITY, f64::min));
+    assert!(flooded <= MOST * idle, "{:.2} times an idle room's p99 in the quietest phases", flooded / idle);
     let [idle, flooded] = p99_ms.map(median);
-    assert!(flooded <= MOST * idle, "{:.2} times an idle room's p99", flooded / idle);
+    assert!(flooded <= MOST_IN_THE_MIDDLE * idle, "{:.2} times an idle room's p99", flooded / idle);
 }
 
 /// The streamer speaks for one phase; returns how many lines that were.

@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::draw::vanished;
 use crate::row::Row;
-use crate::store::{self, results};
+use crate::store::{self, Undecided, results};
 use crate::{Core, prizes};
 
 /// So many winners travel in an event; the rest is read.
@@ -25,8 +25,6 @@ const TELL_SUMS_EVERY: Duration = Duration::from_secs(1);
 /// Lotteries whose prizes changed hands. More: the next second's.
 const CHANGED_AT_ONCE: i64 = 100;
 const RETAIN_EVERY: Duration = Duration::from_mins(1);
-/// As many states as push takes at once.
-const RETAINED_AT_ONCE: i64 = 500;
 
 /// What other services must learn.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -218,14 +216,12 @@ impl Core {
     }
 
     async fn retain_all(&self) -> Outcome<()> {
-        let mut after = LotteryId(0);
-        loop {
-            let rows = store::undecided(&self.db, after, RETAINED_AT_ONCE).await?;
-            let Some(last) = rows.last() else { return Ok(()) };
-            after = last.facts.id;
+        let mut undecided = Undecided::of(&self.db);
+        while let Some(rows) = undecided.next_page().await? {
             let lotteries = rows.iter().map(|row| (row.facts.room, row.state())).collect();
             let request = Retain { states: Vec::new(), lotteries };
             rpc::answer(self.push.retain(rpc::within(rpc::EDGE_DEADLINE), request).await)?;
         }
+        Ok(())
     }
 }

@@ -12,12 +12,11 @@ use crate::announce::Fact;
 use crate::draw::vanished;
 use crate::keyring::KeyRing;
 use crate::row::Row;
-use crate::{Core, Lottery, Settings, announce, rules, store};
+use crate::store::{self, Undecided};
+use crate::{Core, Lottery, Settings, announce, rules};
 
 /// The public reason after a restore.
 const RESTORED: &str = "the site was restored from a backup, in which some entries may be missing";
-/// Lotteries that are looked at together.
-const PAGE: i64 = 500;
 
 impl Core {
     /// Calls an open lottery off, with a reason that everybody sees.
@@ -57,11 +56,8 @@ impl Lottery {
         let keys = KeyRing::open(settings, &platform.data_dir)?;
         let outbox = Outbox::new(db.clone(), Ids::new(db.clone()));
         let Timestamp(now_ms) = platform.clock.now();
-        let (mut after, mut called_off) = (LotteryId(0), 0);
-        loop {
-            let rows = store::undecided(&db, after, PAGE).await.map_err(anyhow::Error::from)?;
-            let Some(last) = rows.last() else { break };
-            after = last.facts.id;
+        let (mut undecided, mut called_off) = (Undecided::of(&db), 0);
+        while let Some(rows) = undecided.next_page().await.map_err(anyhow::Error::from)? {
             for row in rows.iter().filter(|row| row.phase == LotteryPhase::Open) {
                 let done = call_off(&db, &outbox, &keys, row, now_ms.cast_unsigned(), RESTORED.to_owned()).await;
                 called_off += u64::from(done.map_err(anyhow::Error::from)?);

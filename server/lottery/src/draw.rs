@@ -33,6 +33,8 @@ const LEASE: Duration = Duration::from_secs(30);
 const LEASE_PER_ENTRY: Duration = Duration::from_micros(50);
 /// Viewers have the frozen root so long before the seed is revealed, at most.
 const TELL_WITHIN: Duration = Duration::from_millis(800);
+/// …and so long while push is away, which it may no longer be.
+const TELL_WITHIN_WHILE_AWAY: Duration = Duration::from_millis(50);
 /// Push counts as away for so long after viewers could not be told of a root.
 const AWAY: Duration = Duration::from_secs(5);
 /// Places of the ranking that are kept for replacements. When they are used up the ranking
@@ -106,7 +108,7 @@ impl Core {
     async fn tell_root(&self, row: &Row, told: Option<Slot>) -> Outcome<()> {
         let untold = || self.untold_since.lock().unwrap_or_else(PoisonError::into_inner);
         let is_away = untold().is_some_and(|since| since.elapsed() < AWAY);
-        let within = if is_away { TELL_WITHIN / 16 } else { TELL_WITHIN };
+        let within = if is_away { TELL_WITHIN_WHILE_AWAY } else { TELL_WITHIN };
         if self.outbox.drained(row.facts.room.0, told, within).await? {
             return Ok(());
         }

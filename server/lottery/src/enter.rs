@@ -15,7 +15,7 @@ use idl::{Code, DanmakuId, Kind, LotteryId, Refusal, UserId};
 use crate::Core;
 use crate::desk::{Entrant, Taken, late};
 use crate::row::Facts;
-use crate::store::{self, entries};
+use crate::store::{Undecided, entries};
 
 /// Keyword danmaku whose entry did not come (a crash between the two) are looked for this often.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
@@ -23,7 +23,6 @@ const LOOK_EVERY: Duration = Duration::from_secs(2);
 const LAST_LOOK: Duration = Duration::from_millis(300);
 const POSTS_AT_ONCE: u32 = 500;
 const ENTRIES_AT_ONCE: usize = 64;
-const LOTTERIES_AT_ONCE: i64 = 500;
 
 impl Core {
     /// Enters an account. Who is in already gets the entry that it has, whatever has become
@@ -106,11 +105,8 @@ impl Core {
     }
 
     async fn enter_all_keywords(&self) -> Outcome<()> {
-        let (mut after, mut followed) = (LotteryId(0), HashSet::new());
-        loop {
-            let page = store::undecided(&self.db, after, LOTTERIES_AT_ONCE).await?;
-            let Some(last) = page.last() else { break };
-            after = last.facts.id;
+        let (mut undecided, mut followed) = (Undecided::of(&self.db), HashSet::new());
+        while let Some(page) = undecided.next_page().await? {
             let open = page.iter().filter(|row| row.phase == LotteryPhase::Open && row.facts.keyword().is_some());
             for row in open {
                 followed.insert(row.facts.id);

@@ -7,16 +7,13 @@ use anyhow::Context as _;
 use common::keys::SecretKey;
 use common::{Db, Outcome};
 use idl::draw::Hash;
-use idl::{Code, LotteryId, Refusal, Timestamp};
+use idl::{Code, Refusal};
 
 use crate::Settings;
 use crate::protocol::keys::ReceiptKey;
 use crate::row::Facts;
 use crate::seal::Seal;
-use crate::store::{self, results};
-
-/// Lotteries that are looked at together.
-const PAGE: i64 = 500;
+use crate::store::{self, Undecided, results};
 
 /// All receipt keys that are here.
 #[derive(Debug)]
@@ -59,11 +56,8 @@ impl KeyRing {
     /// Refuses keys with which a lottery that is not decided could not be drawn, or a receipt
     /// of an earlier one not be given again.
     pub(crate) async fn check(&self, db: &Db, seal: &Seal) -> anyhow::Result<()> {
-        let mut after = LotteryId(0);
-        loop {
-            let rows = store::undecided(db, after, PAGE).await?;
-            let Some(last) = rows.last() else { break };
-            after = last.facts.id;
+        let mut undecided = Undecided::of(db);
+        while let Some(rows) = undecided.next_page().await? {
             for row in rows {
                 let (id, key) = (row.facts.id, row.facts.spec.spec().receipt_key);
                 anyhow::ensure!(
@@ -83,10 +77,5 @@ impl KeyRing {
             );
         }
         Ok(())
-    }
-
-    /// From now on the current key opens lotteries.
-    pub(crate) async fn begin(&self, db: &Db, now: Timestamp) -> sqlx::Result<()> {
-        results::use_key(db, &self.current.public(), now).await
     }
 }

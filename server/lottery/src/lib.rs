@@ -119,7 +119,7 @@ impl Lottery {
         let seed_key = SecretKey::configured_or(&settings.seed_key, &platform.data_dir, "lottery-seed.key")?;
         let seal = Seal::new(&seed_key)?;
         keys.check(&db, &seal).await?;
-        keys.begin(&db, platform.clock.now()).await?;
+        store::results::use_key(&db, &keys.current().public(), platform.clock.now()).await?;
         // Whoever held one was a process before this one: the data folder is locked.
         store::void_leases(&db).await?;
         let (waiting, batch) = (settings.waiting_entries.get(), settings.batch_entries.get());
@@ -158,28 +158,24 @@ impl Lottery {
 
 impl Core {
     fn begin_rounds(self: &Arc<Self>) {
-        let (lifecycle, soft) = (&self.platform.lifecycle, self.platform.lifecycle.soft());
+        // Not cut by a stop: what was written while stopping is still delivered.
         let core = Arc::clone(self);
-        lifecycle.spawn("lottery.relay", async move { core.relay().await });
-        let (core, stop) = (Arc::clone(self), soft.clone());
-        lifecycle.spawn("lottery.sums", async move {
-            stop.run_until_cancelled(core.tell_sums()).await;
-        });
-        let (core, stop) = (Arc::clone(self), soft.clone());
-        lifecycle.spawn("lottery.free_keywords", async move {
-            stop.run_until_cancelled(core.free_keywords()).await;
-        });
-        let (core, stop) = (Arc::clone(self), soft.clone());
-        lifecycle.spawn("lottery.retain", async move {
-            stop.run_until_cancelled(core.retain_states()).await;
-        });
-        let (core, stop) = (Arc::clone(self), soft.clone());
-        lifecycle.spawn("lottery.keywords", async move {
-            stop.run_until_cancelled(core.follow_keywords()).await;
-        });
-        let (core, stop) = (Arc::clone(self), soft.clone());
-        lifecycle.spawn("lottery.sweep", async move {
-            stop.run_until_cancelled(core.sweep_hourly()).await;
+        self.platform.lifecycle.spawn("lottery.relay", async move { core.relay().await });
+        self.begin_round("lottery.sums", |core| async move { core.tell_sums().await });
+        self.begin_round("lottery.free_keywords", |core| async move { core.free_keywords().await });
+        self.begin_round("lottery.retain", |core| async move { core.retain_states().await });
+        self.begin_round("lottery.keywords", |core| async move { core.follow_keywords().await });
+        self.begin_round("lottery.sweep", |core| async move { core.sweep_hourly().await });
+    }
+
+    /// Does something again and again until the process stops.
+    fn begin_round<F>(self: &Arc<Self>, name: &'static str, round: impl FnOnce(Arc<Self>) -> F)
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        let (round, stop) = (round(Arc::clone(self)), self.platform.lifecycle.soft().clone());
+        self.platform.lifecycle.spawn(name, async move {
+            stop.run_until_cancelled(round).await;
         });
     }
 

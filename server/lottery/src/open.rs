@@ -3,7 +3,6 @@
 use common::idempotency::Key;
 use common::{Failure, Outcome, rpc};
 use idl::access::{Identity, SiteRole};
-use idl::draw::Condition;
 use idl::event::{LotteryChange, RoomRole};
 use idl::live::{GetStanding, ReplayMarkKind, Standing};
 use idl::lottery::OpenLottery;
@@ -79,7 +78,6 @@ impl Core {
 
     async fn insert(&self, who: &Identity, spec: &SpecText, test: bool, key: Option<&Key>) -> Outcome<Row> {
         let (id, room) = (spec.spec().lottery_id, spec.spec().room_id);
-        let has_keyword = spec.spec().conditions.iter().any(|condition| matches!(condition, Condition::Keyword(_)));
         let (seed, sealed_seed) = self.seal.draw_seed(id)?;
         let opened = self.keys.current().open(spec, seed.reveal());
         let slots = self.outbox.slots(2).await?;
@@ -98,11 +96,11 @@ impl Core {
         }
         let new = NewLottery { spec, opened: &opened, sealed_seed: &sealed_seed, opened_by: who.user, test };
         store::insert(&mut tx, new).await?;
-        if has_keyword && !intents::fulfil(&mut tx, id).await? {
+        let row = store::find(&mut *tx, id).await?.ok_or_else(|| vanished(id))?;
+        if row.facts.keyword().is_some() && !intents::fulfil(&mut tx, id).await? {
             let detail = "opening the lottery took so long that its keyword was freed again";
             return Err(Refusal::new(Code::Unavailable, detail).retry_after_ms(1_000).into());
         }
-        let row = store::find(&mut *tx, id).await?.ok_or_else(|| vanished(id))?;
         let fact = announce::changed(&row, LotteryChange::Opened, &[], now)?;
         self.outbox.add(&mut tx, slots[0], room.0, &fact).await?;
         if let Some(mark) = announce::marked(&row, ReplayMarkKind::LotteryOpened, opened_at) {

@@ -16,6 +16,8 @@ pub(crate) mod results;
 
 /// Rows in one statement: below every database's limit of parameters.
 const ROWS_AT_ONCE: usize = 500;
+/// Lotteries in a page of those that are not decided: as many states as push takes at once.
+const UNDECIDED_AT_ONCE: i64 = 500;
 
 /// One more lottery that is not decided in this room; `false` if it has `most` already.
 pub(crate) async fn claim_place(db: &Db, tx: &mut Tx, room: RoomId, most: u32) -> sqlx::Result<bool> {
@@ -96,11 +98,28 @@ pub(crate) async fn of_room(
     rows.into_iter().map(RawRow::parse).collect()
 }
 
-/// Lotteries that are not decided, by ascending id after `after`.
-pub(crate) async fn undecided(db: &Db, after: LotteryId, limit: i64) -> Outcome<Vec<Row>> {
-    const PAGE: &str = lottery_columns!("WHERE phase <= 1 AND id > ? ORDER BY id LIMIT ?");
-    let rows: Vec<RawRow> = sqlx::query_as(PAGE).bind(after.as_i64()).bind(limit).fetch_all(db.reader()).await?;
-    rows.into_iter().map(RawRow::parse).collect()
+/// Lotteries that are not decided, by ascending id, a page at a time.
+#[derive(Debug)]
+pub(crate) struct Undecided<'a> {
+    db: &'a Db,
+    after: LotteryId,
+}
+
+impl<'a> Undecided<'a> {
+    pub(crate) const fn of(db: &'a Db) -> Self {
+        Self { db, after: LotteryId(0) }
+    }
+
+    /// The next page; `None` if there are no more.
+    pub(crate) async fn next_page(&mut self) -> Outcome<Option<Vec<Row>>> {
+        const PAGE: &str = lottery_columns!("WHERE phase <= 1 AND id > ? ORDER BY id LIMIT ?");
+        let query = sqlx::query_as(PAGE).bind(self.after.as_i64()).bind(UNDECIDED_AT_ONCE);
+        let rows: Vec<RawRow> = query.fetch_all(self.db.reader()).await?;
+        let rows = rows.into_iter().map(RawRow::parse).collect::<Outcome<Vec<Row>>>()?;
+        let Some(last) = rows.last() else { return Ok(None) };
+        self.after = last.facts.id;
+        Ok(Some(rows))
+    }
 }
 
 /// Whether a lottery was opened with this receipt key. Looks through all of them.

@@ -1,7 +1,11 @@
 /** Lotteries, through the API and on the page. */
-import { mkdir, readFile } from 'node:fs/promises'
+import { spawnSync } from 'node:child_process'
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { byId } from './browser.js'
+import { BINARY } from './server.js'
 
 const SHOTS = fileURLToPath(new URL('../shots/', import.meta.url))
 await mkdir(SHOTS, { recursive: true })
@@ -22,4 +26,18 @@ export const put = (person, { id }) => person.ask('PUT', `/lotteries/${id}/entri
 export async function saved(page, button) {
   const [download] = await Promise.all([page.waitForEvent('download'), (typeof button === 'string' ? byId(page, button) : button).click()])
   return { name: download.suggestedFilename(), text: await readFile(await download.path(), 'utf8') }
+}
+
+/** The files that the page hands out, in a folder, and the command that it shows for them: `run` gives its outcome. */
+export async function handedOut(t, page) {
+  const folder = await mkdtemp(join(tmpdir(), 'goligoli-draw-'))
+  t.after(() => rm(folder, { recursive: true, force: true }))
+  const texts = {}
+  for (const kind of ['proof', 'entries', 'opened', 'closed', 'receipt']) {
+    const { name, text } = await saved(page, `download-${kind}`)
+    await writeFile(join(folder, name), text)
+    texts[kind] = text
+  }
+  const [, ...args] = (await byId(page, 'verify-command').textContent()).split(' ')
+  return { folder, texts, run: () => spawnSync(BINARY, args, { cwd: folder, encoding: 'utf8' }) }
 }
