@@ -3,7 +3,7 @@ import assert from 'node:assert/strict'
 import { readFile } from 'node:fs/promises'
 import { test } from 'node:test'
 import { Person } from './support/api.js'
-import { Browser, byId, enter, fits, flying, logIn } from './support/browser.js'
+import { Browser, byId, enter, fits, flying } from './support/browser.js'
 import { bring, clickTimeline, isPlaying, pause, playhead, ready, watch, xml } from './support/replays.js'
 import { Server } from './support/server.js'
 import { until } from './support/until.js'
@@ -79,7 +79,13 @@ test('a replay is watched', async (t) => {
       const bar = document.querySelector('[data-testid=timeline]')
       const now = () => [Number(bar.dataset.ms), performance.now()]
       const [fromMs, from] = now()
-      await new Promise((go) => setInterval(() => Number(bar.dataset.ms) - fromMs > 1500 && go(), 5))
+      await new Promise((go) => {
+        const looking = setInterval(() => {
+          if (Number(bar.dataset.ms) - fromMs <= 1500) return
+          clearInterval(looking)
+          go()
+        }, 5)
+      })
       const [toMs, to] = now()
       return (toMs - fromMs) / (to - from)
     })
@@ -146,7 +152,7 @@ test('a replay is watched', async (t) => {
     assert.ok(Math.abs(peak - 1_215_000 / DURATION_MS) < 0.03, `the peak is at ${peak}`)
     const { x, y, width, height } = await byId(page, 'timeline').boundingBox()
     await page.mouse.move(x + (width * 1_215_000) / DURATION_MS, y + height / 2)
-    await byId(page, 'timeline-hover').getByText(/^2\d:\d\d|20:\d\d/).first().waitFor()
+    await byId(page, 'timeline-hover').getByText(/^20:\d\d/).first().waitFor()
     const told = await byId(page, 'timeline-hover').textContent()
     assert.ok(Number(/(\d+) danmaku in 10 seconds/.exec(told)[1]) >= 100, told)
     await page.mouse.move(5, 300)
@@ -319,95 +325,4 @@ test('a broadcast becomes a replay, which its room offers', async (t) => {
   await until('the draw\'s moment', async () => (await playhead(page)) > 4_000)
   await byId(page, 'moment-result').click()
   await byId(page, 'replay-lottery').getByText('Mei').waitFor()
-})
-
-test('the owner looks after replays', async (t) => {
-  const server = await Server.start(t)
-  const browser = await Browser.start(t)
-  const streamer = await Person.register(server, 'Streamer')
-  const room = await streamer.room('A room', { live: false })
-  const page = await browser.visitor(t, server)
-  const guest = await browser.visitor(t, server)
-  await page.goto('/')
-  await logIn(page, 'Streamer')
-  await enter(page, room)
-  const card = byId(page, 'replay-card')
-
-  await t.test('a file is brought, and what became of its lines is said', async () => {
-    const file = xml([[1, 'one'], [2, '  two  '], [3, 'a script', 8], [4, ' '], [5, 'five', 5, 16765698]])
-    await byId(page, 'import-button').click()
-    await byId(page, 'import-file').setInputFiles({ name: 'An evening.xml', mimeType: 'text/xml', buffer: Buffer.from(file) })
-    assert.equal(await byId(page, 'import-title').inputValue(), 'An evening')
-    await byId(page, 'import-title').fill('Brought from elsewhere')
-    await byId(page, 'import-submit').click()
-    await byId(page, 'import-accepted').getByText('3 danmaku were imported.').waitFor()
-    await byId(page, 'import-skipped').getByText('2 lines were left out:').waitFor()
-    await byId(page, 'import-skipped').getByText('positioned or scripted danmaku (modes 7 to 9): 1').waitFor()
-    await byId(page, 'import-skipped').getByText('no text: 1').waitFor()
-    await byId(page, 'import-changed').getByText('blanks around the text, left out: 1').waitFor()
-    await page.keyboard.press('Escape')
-    await page.locator('[data-testid=replay-card][data-state=ready]').getByText('Brought from elsewhere').waitFor({ timeout: 30_000 })
-  })
-
-  await t.test('a file that is none is refused, with its line', async () => {
-    await byId(page, 'import-button').click()
-    await byId(page, 'import-file').setInputFiles({ name: 'broken.xml', mimeType: 'text/xml', buffer: Buffer.from('<i>\n<d p="1,1,25,16777215,0,0,0,0">cut') })
-    await byId(page, 'import-submit').click()
-    await byId(page, 'import-refused').getByText(/This is no danmaku file that can be read\. \(line \d+/).waitFor()
-    await page.keyboard.press('Escape')
-    assert.equal(await card.count(), 1)
-  })
-
-  await t.test('it is renamed and hidden; others do not find it, the owner sees a mark', async () => {
-    const id = await card.getAttribute('data-id')
-    await byId(page, 'replay-manage').click()
-    await byId(page, 'replay-rename').click()
-    await byId(page, 'replay-title').fill('Another name')
-    await byId(page, 'replay-rename-save').click()
-    await card.getByText('Another name').waitFor()
-    await byId(page, 'replay-visibility').click()
-    await page.locator('[data-testid=replay-card][data-visibility=hidden]').waitFor()
-    await guest.goto(`/replays/${id}`)
-    await byId(guest, 'replay-trouble').waitFor()
-    await guest.goto(`/rooms/${room.id}`)
-    await byId(guest, 'room-replays').waitFor()
-    assert.equal(await byId(guest, 'replay-card').count(), 0)
-    await watch(page, id)
-    await byId(page, 'replay-hidden').waitFor()
-  })
-
-  await t.test('a line is deleted after a question: from the stage, the list and the server', async () => {
-    const id = new URL(page.url()).pathname.split('/').at(-1)
-    await pause(page)
-    await byId(page, 'timeline').press('Home')
-    await byId(page, 'timeline').press('ArrowRight')
-    await flying(page, 'two').waitFor({ state: 'attached' })
-    const row = byId(page, 'danmaku-list').getByTestId('danmaku-row').filter({ hasText: 'two' })
-    await row.hover()
-    await row.getByTestId('row-remove').click()
-    await page.keyboard.press('Escape')
-    await row.getByTestId('row-remove').press('Enter')
-    await byId(page, 'row-remove-yes').click()
-    await flying(page, 'two').waitFor({ state: 'detached' })
-    await byId(page, 'danmaku-list').getByText('deleted', { exact: true }).waitFor()
-    await until('it to be gone everywhere', async () => {
-      const { items } = await streamer.ask('GET', `/replays/${id}/danmaku?limit=100`)
-      return items.length === 2 && (await streamer.ask('GET', `/replays/${id}`)).danmaku_count === 2
-    }, 30_000)
-    await page.reload()
-    await byId(page, 'timeline').waitFor()
-    await until('the new index', async () => (await rowTexts(page)).join() === 'one,five')
-  })
-
-  await t.test('it is indexed again, and deleted after a question', async () => {
-    const id = new URL(page.url()).pathname.split('/').at(-1)
-    const { version } = await streamer.ask('GET', `/replays/${id}`)
-    await byId(page, 'replay-index').click()
-    await page.getByText('It is being indexed again.').waitFor()
-    await until('a new version', async () => (await streamer.ask('GET', `/replays/${id}`)).version > version, 30_000)
-    await byId(page, 'replay-delete').click()
-    await byId(page, 'replay-delete-yes').click()
-    await page.waitForURL(`**/rooms/${room.id}`)
-    await byId(page, 'room-replays').getByText('No replay yet.').waitFor()
-  })
 })

@@ -29,6 +29,8 @@ export interface Request {
   idempotencyKey?: string
   /** What is asked for never changes, so the browser may keep it. */
   lasting?: boolean
+  /** The refusal that hides from guests what some may see: by it, too, an expired log-in is noticed and renewed. */
+  hiddenAs?: string
   /** Ends the request; then it throws as if there was no answer. */
   signal?: AbortSignal
 }
@@ -51,8 +53,8 @@ export async function call<T = void>(method: string, path: string, request: Requ
   try {
     return (await ask<T>(method, path, request)).value
   } catch (problem) {
-    const expired = problem instanceof Problem && problem.code === 'not-signed-in'
-    if (!expired || !(await renew())) throw problem
+    const mayHaveExpired = problem instanceof Problem && (problem.code === 'not-signed-in' || problem.code === request.hiddenAs)
+    if (!mayHaveExpired || !(await renew())) throw problem
     return (await ask<T>(method, path, request)).value
   }
 }

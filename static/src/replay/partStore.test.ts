@@ -6,7 +6,7 @@ const part = (part: number, from_s: number, to_s: number): ReplayPart => ({ part
 /** Nothing was said from 100 s to 720 s. */
 const PARTS = [part(1, 1, 50), part(2, 50, 100), part(3, 720, 900), part(4, 901, 1000)]
 const danmakuOf = (number: number): ReplayDanmaku[] => {
-  const { from_ms, to_ms } = PARTS[number - 1]!
+  const { from_ms, to_ms } = PARTS[number - 1] ?? part(number, number, number)
   return [from_ms, to_ms].map((at_ms, n) => ({ id: `${number}${n}`, at_ms, sent_at: '', mode: 'scroll', color: '#ffffff', size: 'standard', text: '', sender_hash: '00000000' }))
 }
 
@@ -111,21 +111,62 @@ test('the visitor does not wait for the next try; who goes elsewhere is not told
   expect(asked).toEqual([1, 1, 3])
 })
 
-test('only a few parts are kept, those that were wanted last', async () => {
-  const many = Array.from({ length: 30 }, (_, n) => part(n + 1, n * 10, n * 10 + 9))
-  const store = new PartStore(many, async () => danmakuOf(1))
+/** A replay whose parts have so many danmaku each. */
+const evenParts = (parts: number, danmaku_count: number): ReplayPart[] => Array.from({ length: parts }, (_, n) => ({ ...part(n + 1, n * 10, n * 10 + 9), danmaku_count }))
+const whole = (parts: ReplayPart[]): Load => async (number) => Array.from({ length: parts[number - 1]!.danmaku_count }, () => danmakuOf(1)[0]!)
+const keptOf = (store: PartStore) => store.parts.filter(({ part }) => store.of(part)).map(({ part }) => part)
+
+test('of large parts only a few are kept, those that were wanted last', async () => {
+  const many = evenParts(30, 6_000)
+  const store = new PartStore(many, whole(many))
   for (let n = 1; n <= 30; n++) {
     store.want('stage', [n])
     await vi.advanceTimersByTimeAsync(0)
   }
-  const kept = () => many.filter(({ part }) => store.of(part)).map(({ part }) => part)
-  expect(kept()).toEqual([23, 24, 25, 26, 27, 28, 29, 30])
+  expect(keptOf(store)).toEqual([23, 24, 25, 26, 27, 28, 29, 30])
   // Looked at again, the oldest is the newest.
   for (const n of [23, 1]) {
     store.want('stage', [n])
     await vi.advanceTimersByTimeAsync(0)
   }
-  expect(kept()).toEqual([1, 23, 25, 26, 27, 28, 29, 30])
+  expect(keptOf(store)).toEqual([1, 23, 25, 26, 27, 28, 29, 30])
+})
+
+test('who wants many large parts gets the first; a part that is too large alone is got, too', async () => {
+  const [large, huge] = [evenParts(9, 6_000), evenParts(2, 50_000)]
+  const [some, one] = [new PartStore(large, whole(large)), new PartStore(huge, whole(huge))]
+  some.want('list', [1, 2, 3, 4, 5, 6])
+  one.want('list', [1, 2])
+  await vi.advanceTimersByTimeAsync(0)
+  expect([keptOf(some), keptOf(one)]).toEqual([[1, 2, 3, 4], [1]])
+})
+
+test('of small parts all that are wanted come, four at a time, the stage\'s first', async () => {
+  const many = evenParts(40, 1)
+  const { asked, load, open, answer } = requests()
+  const store = new PartStore(many, async (number, signal) => (await load(number, signal)).slice(0, 1))
+  store.want('list', Array.from({ length: 30 }, (_, n) => n + 1))
+  store.want('stage', [35])
+  expect(asked).toEqual([1, 2, 3, 4])
+  await answer(2)
+  expect(asked).toEqual([1, 2, 3, 4, 35])
+  while (asked.length < 31) await answer([...open.keys()].find((number) => !store.of(number))!)
+  for (const number of asked) await answer(number)
+  expect(keptOf(store)).toEqual([...Array.from({ length: 30 }, (_, n) => n + 1), 35])
+})
+
+test('what failed does not keep the others waiting', async () => {
+  const many = evenParts(8, 1)
+  const { asked, load, refuse, answer } = requests()
+  const store = new PartStore(many, load)
+  store.want('list', [1, 2, 3, 4, 5, 6])
+  for (const number of [1, 2, 3, 4]) await refuse(number)
+  expect(asked).toEqual([1, 2, 3, 4, 5, 6])
+  await answer(5)
+  await vi.advanceTimersByTimeAsync(1_300)
+  expect(asked.length).toBe(9)
+  await answer(6)
+  expect(asked.slice(6).sort()).toEqual([1, 2, 3, 4])
 })
 
 test('what was deleted is not there, also not in what comes later', async () => {

@@ -2,10 +2,12 @@
 import { shallowRef } from 'vue'
 import type { ReplayDanmaku, ReplayPart } from '../api/replay'
 
-/** Full: the one that was wanted the longest ago goes. (A part has at most 6,000 danmaku.) */
-const MOST_KEPT = 8
-/** Who wants more at once gets the first of them. */
-const MOST_WANTED = 4
+/** So many danmaku are kept, in parts of 1 to 6,000. Full: the part that was wanted the longest ago goes. */
+const MOST_KEPT = 48_000
+/** Who wants more danmaku than these at once gets the first parts of them. */
+const MOST_WANTED = 24_000
+/** Where little was said, what is in view are dozens of small parts. */
+const MOST_REQUESTS = 4
 const FIRST_WAIT_MS = 1_000
 const LONGEST_WAIT_MS = 30_000
 
@@ -45,8 +47,11 @@ export class PartStore {
   readonly trouble = shallowRef(false)
   private readonly kept = new Map<number, ReplayDanmaku[]>()
   private readonly loading = new Map<number, AbortController>()
+  /** `timer` is 0 once its wait is over. */
   private readonly failures = new Map<number, { times: number; timer: number }>()
-  private readonly wanted = new Map<string, number[]>()
+  private readonly wanted = { stage: [] as number[], list: [] as number[] }
+  private readonly byNumber: Map<number, ReplayPart>
+  private keptDanmaku = 0
   private destroyed = false
 
   /** `came` hears of each part that has been loaded; `deleted` are gone, although they may still be in a part. */
@@ -55,30 +60,31 @@ export class PartStore {
     private readonly load: Load,
     private readonly came: (part: ReplayPart, danmaku: ReplayDanmaku[]) => void = () => {},
     private readonly deleted = new Set<string>(),
-  ) {}
+  ) {
+    this.byNumber = new Map(parts.map((part) => [part.part, part]))
+  }
 
   /** What the stage or the list needs now. What nobody needs any more is not loaded to the end. */
   want(who: 'stage' | 'list', parts: number[]): void {
     if (this.destroyed) return
-    const wanted = parts.slice(0, MOST_WANTED)
-    const before = this.wanted.get(who)
-    if (before?.length === wanted.length && before.every((part, at) => part === wanted[at])) return
-    this.wanted.set(who, wanted)
+    const wanted = this.firstOf(parts)
+    const before = this.wanted[who]
+    if (before.length === wanted.length && before.every((part, at) => part === wanted[at])) return
+    this.wanted[who] = wanted
     for (const [part, request] of this.loading) if (!this.isWanted(part)) request.abort()
-    for (const [part, { timer }] of this.failures) if (!this.isWanted(part)) this.forget(part, timer)
-    for (const part of wanted) {
-      this.touch(part)
-      this.get(part)
-    }
+    for (const part of this.failures.keys()) if (!this.isWanted(part)) this.forget(part)
+    for (const part of wanted) this.touch(part)
+    this.getMore()
     this.settle()
   }
 
   /** Tries at once what could not be loaded. */
   retry(): void {
-    for (const [part, failure] of this.failures) {
+    for (const failure of this.failures.values()) {
       window.clearTimeout(failure.timer)
-      this.get(part)
+      failure.timer = 0
     }
+    this.getMore()
   }
 
   /** A part's danmaku by time, or `undefined` while they are not there. */
@@ -112,12 +118,27 @@ export class PartStore {
   }
 
   private isWanted(part: number): boolean {
-    return [...this.wanted.values()].some((parts) => parts.includes(part))
+    return this.wanted.stage.includes(part) || this.wanted.list.includes(part)
   }
 
-  private get(number: number): void {
-    const part = this.parts.find((one) => one.part === number)
-    if (!part || this.kept.has(number) || this.loading.has(number)) return
+  /** The first of them that are not too many danmaku together; one of them in any case. */
+  private firstOf(parts: readonly number[]): number[] {
+    let danmaku = 0
+    return parts.filter((part, at) => (danmaku += this.byNumber.get(part)?.danmaku_count ?? 0) <= MOST_WANTED || at === 0)
+  }
+
+  /** Asks for what is wanted and not there, what the stage misses before what the list does. */
+  private getMore(): void {
+    for (const number of [...this.wanted.stage, ...this.wanted.list]) {
+      if (this.destroyed || this.loading.size >= MOST_REQUESTS) return
+      const part = this.byNumber.get(number)
+      const isWaiting = (this.failures.get(number)?.timer ?? 0) !== 0
+      if (part && !isWaiting && !this.kept.has(number) && !this.loading.has(number)) this.get(part)
+    }
+  }
+
+  private get(part: ReplayPart): void {
+    const number = part.part
     const request = new AbortController()
     this.loading.set(number, request)
     this.load(number, request.signal).then(
@@ -128,32 +149,53 @@ export class PartStore {
 
   private take(part: ReplayPart, danmaku: ReplayDanmaku[], request: AbortController): void {
     this.loading.delete(part.part)
-    // It came although it was not waited for: no reason to throw it away.
-    if (this.destroyed || (request.signal.aborted && !this.isWanted(part.part))) return
-    this.forget(part.part, this.failures.get(part.part)?.timer)
+    if (this.destroyed) return
+    // Given up, it may have come all the same, and may be wanted again.
+    if (!request.signal.aborted || this.isWanted(part.part)) this.keep(part, danmaku)
+    this.getMore()
+    this.settle()
+  }
+
+  private keep(part: ReplayPart, danmaku: ReplayDanmaku[]): void {
+    this.forget(part.part)
     this.kept.set(part.part, danmaku)
-    for (const old of this.kept.keys()) {
-      if (this.kept.size > MOST_KEPT && !this.isWanted(old)) this.kept.delete(old)
-    }
+    this.keptDanmaku += danmaku.length
+    this.dropOldest()
     this.changes.value++
     this.came(part, danmaku)
-    this.settle()
+  }
+
+  private dropOldest(): void {
+    for (const [old, danmaku] of this.kept) {
+      if (this.keptDanmaku <= MOST_KEPT) return
+      if (this.isWanted(old)) continue
+      this.kept.delete(old)
+      this.keptDanmaku -= danmaku.length
+    }
   }
 
   private fail(part: number, request: AbortController): void {
     this.loading.delete(part)
-    if (this.destroyed || !this.isWanted(part)) return
-    // It was given up and is wanted again meanwhile.
-    if (request.signal.aborted) return this.get(part)
-    const times = (this.failures.get(part)?.times ?? 0) + 1
-    const wait = Math.min(LONGEST_WAIT_MS, FIRST_WAIT_MS * 2 ** (times - 1))
-    const timer = window.setTimeout(() => this.get(part), wait * (0.75 + Math.random() / 2))
-    this.failures.set(part, { times, timer })
+    if (this.destroyed) return
+    // What was given up is asked for again if it is wanted again meanwhile.
+    if (this.isWanted(part) && !request.signal.aborted) this.tryLater(part)
+    this.getMore()
     this.settle()
   }
 
-  private forget(part: number, timer: number | undefined): void {
-    window.clearTimeout(timer)
+  private tryLater(part: number): void {
+    const times = (this.failures.get(part)?.times ?? 0) + 1
+    const wait = Math.min(LONGEST_WAIT_MS, FIRST_WAIT_MS * 2 ** (times - 1))
+    const failure = { times, timer: 0 }
+    failure.timer = window.setTimeout(() => {
+      failure.timer = 0
+      this.getMore()
+    }, wait * (0.75 + Math.random() / 2))
+    this.failures.set(part, failure)
+  }
+
+  private forget(part: number): void {
+    window.clearTimeout(this.failures.get(part)?.timer)
     this.failures.delete(part)
   }
 

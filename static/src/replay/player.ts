@@ -3,6 +3,7 @@ import { onScopeDispose, ref, shallowRef, watch } from 'vue'
 import { Problem, call } from '../api/call'
 import type { ReplayDanmaku, ReplayManifest } from '../api/replay'
 import { PageClock, type ReplayClock } from './clock'
+import { HIDDEN } from './ownReplay'
 import { PartStore, lowerBound, partsAround } from './partStore'
 import type { Source } from './staging'
 
@@ -37,7 +38,7 @@ export function usePlayer(id: string, manifest: () => ReplayManifest, outdated: 
   function newStore(): PartStore {
     const { version, parts } = manifest()
     const load = async (part: number, signal: AbortSignal) => {
-      const answer = call<{ danmaku: ReplayDanmaku[] }>('GET', `/replays/${id}/parts/${part}`, { query: { v: version }, lasting: true, signal })
+      const answer = call<{ danmaku: ReplayDanmaku[] }>('GET', `/replays/${id}/parts/${part}`, { query: { v: version }, lasting: true, signal, ...HIDDEN })
       const { danmaku } = await answer.catch((problem) => {
         if (problem instanceof Problem && problem.code.startsWith('no-such-')) outdated()
         throw problem

@@ -1,17 +1,21 @@
 /** What the server finds in a replay's danmaku. */
 import { onScopeDispose, ref, shallowRef, watch } from 'vue'
-import { call } from '../api/call'
+import { Problem, call } from '../api/call'
 import type { Page } from '../api/contract'
 import type { ReplayDanmaku } from '../api/replay'
+import { HIDDEN } from './ownReplay'
 
 const PAGE = 100
 /** Who wants to see more than these searches for more. */
 const MOST_FOUND = 500
 const TYPING_MS = 250
+/** A server that is busy says when to ask again; so many times in a row, and for so long at most. */
+const MOST_WAITS = 5
+const LONGEST_WAIT_MS = 10_000
 
 export function useSearch(id: string) {
   const term = ref('')
-  /** `null` while nothing is searched for. */
+  /** `null` while nothing is searched for, and until there is something of the term. */
   const found = shallowRef<ReplayDanmaku[] | null>(null)
   const more = ref(false)
   const full = ref(false)
@@ -21,46 +25,79 @@ export function useSearch(id: string) {
   let request = new AbortController()
   let typing = 0
 
+  /** Reads until there is a page more, or nothing more: the server looks through a slice at a time, in which there may be nothing. */
   async function read(next: boolean): Promise<void> {
-    request.abort()
-    const mine = (request = new AbortController())
+    const { signal } = anew()
+    const text = term.value.trim()
+    const enough = next ? (found.value?.length ?? 0) + PAGE : PAGE
+    if (!next) cursor = null
     busy.value = true
-    problem.value = null
     try {
-      const query = { text: term.value.trim(), cursor: next ? cursor : null, limit: PAGE }
-      const page = await call<Page<ReplayDanmaku>>('GET', `/replays/${id}/danmaku`, { query, signal: mine.signal })
-      if (mine !== request) return
-      found.value = next ? [...(found.value ?? []), ...page.items] : page.items
-      cursor = page.next_cursor
+      do {
+        const page = await slice(text, signal)
+        if (signal.aborted) return
+        found.value = [...(found.value ?? []), ...page.items]
+        cursor = page.next_cursor
+      } while (cursor !== null && found.value.length < enough)
       full.value = cursor !== null && found.value.length >= MOST_FOUND
       more.value = cursor !== null && !full.value
     } catch (refusal) {
-      if (mine !== request) return
+      if (signal.aborted) return
       problem.value = refusal
-      if (!next) found.value = []
       more.value = false
     }
     busy.value = false
   }
 
-  function clear(): void {
+  async function slice(text: string, signal: AbortSignal): Promise<Page<ReplayDanmaku>> {
+    for (let waits = 0; ; waits++) {
+      try {
+        return await call<Page<ReplayDanmaku>>('GET', `/replays/${id}/danmaku`, { query: { text, cursor, limit: PAGE }, signal, ...HIDDEN })
+      } catch (problem) {
+        const ms = problem instanceof Problem ? problem.retryAfterMs : null
+        if (ms === null || waits >= MOST_WAITS || signal.aborted) throw problem
+        await pause(Math.min(LONGEST_WAIT_MS, ms), signal)
+      }
+    }
+  }
+
+  /** What was asked before is not waited for any more. */
+  function anew(): AbortController {
     request.abort()
-    request = new AbortController()
-    found.value = null
-    more.value = full.value = busy.value = false
     problem.value = null
+    return (request = new AbortController())
   }
 
   watch(term, (now) => {
     window.clearTimeout(typing)
-    if (now.trim() === '') return clear()
-    busy.value = true
-    typing = window.setTimeout(() => void read(false), TYPING_MS)
+    anew()
+    // What was found is no answer to the new question.
+    found.value = null
+    more.value = full.value = false
+    busy.value = now.trim() !== ''
+    if (busy.value) typing = window.setTimeout(() => void read(false), TYPING_MS)
   })
   onScopeDispose(() => {
     window.clearTimeout(typing)
     request.abort()
   })
 
-  return { term, found, more, full, busy, problem, again: () => read(false), nextPage: () => read(true) }
+  return {
+    term, found, more, full, busy, problem,
+    /** Goes on where there was a problem. */
+    again: () => read(found.value !== null),
+    nextPage: () => read(true),
+  }
+}
+
+/** Waits, but not for what has ended. */
+function pause(ms: number, signal: AbortSignal): Promise<void> {
+  return new Promise((go) => {
+    const end = () => {
+      window.clearTimeout(timer)
+      go()
+    }
+    const timer = window.setTimeout(end, ms)
+    signal.addEventListener('abort', end, { once: true })
+  })
 }

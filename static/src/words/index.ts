@@ -55,6 +55,11 @@ export function moment(time: number | string): string {
   return new Intl.DateTimeFormat(locale(), format).format(date)
 }
 
+/** The time of day, always as short as that: for columns. */
+export function timeOfDay(time: number | string): string {
+  return new Intl.DateTimeFormat(locale(), { hour: '2-digit', minute: '2-digit', hourCycle: 'h23' }).format(new Date(time))
+}
+
 export function day(time: number | string): string {
   return new Intl.DateTimeFormat(locale(), { dateStyle: 'medium' }).format(new Date(time))
 }

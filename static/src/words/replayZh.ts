@@ -1,7 +1,6 @@
 import type { replayEn } from './replayEn'
 
 export const replayZh: typeof replayEn = {
-  replay: '回放',
   replays: '直播回放',
   ofRoom: (room) => `直播间：${room}`,
   danmaku: (n) => `${n} 条弹幕`,
@@ -17,7 +16,6 @@ export const replayZh: typeof replayEn = {
   logIn: '请登录后观看回放。',
   away: '服务器没有响应，正在重试…',
   partTrouble: '部分弹幕加载失败，正在重试…',
-  watch: '观看回放',
   play: '播放',
   pause: '暂停',
   again: '重新播放',
@@ -32,15 +30,13 @@ export const replayZh: typeof replayEn = {
     lottery_opened: '抽奖开始',
     lottery_drawn: '抽奖开奖',
     lottery_cancelled: '抽奖取消',
-    unknown: '其他事件',
   },
-  mark: (kind, title, time) => `${kind}：${title}，${time}`,
+  mark: (kind, title) => `${kind}：${title}`,
   moments: '时间点',
   moreMoments: '显示全部',
   result: '查看结果',
   list: '弹幕列表',
   listEmpty: '这场直播没有弹幕。',
-  time: '时间',
   follow: '跟随播放',
   followHint: '回到正在播放的位置',
   goTo: (time, text, sender) => `${time}，${sender}：${text}`,
@@ -48,7 +44,7 @@ export const replayZh: typeof replayEn = {
   nameless: (hash) => `#${hash}`,
   search: '搜索弹幕',
   searching: '搜索中…',
-  clear: '清除搜索',
+  searchingFound: (n) => `搜索中… 已找到 ${n} 条`,
   found: (n) => `找到 ${n} 条`,
   foundMore: (n) => `超过 ${n} 条，仅显示最前面的`,
   nothingFound: '没有人说过这句话。',
@@ -81,6 +77,13 @@ export const replayZh: typeof replayEn = {
   importFile: '选择文件',
   importStart: '导入',
   importing: '正在导入，请不要关闭页面…',
+  importRuns: '正在导入…',
+  importShow: '查看',
+  importChanged: '文件已被修改，请重新选择。',
+  importWhere: (detail) => {
+    const line = /\bline (\d+)/.exec(detail)?.[1]
+    return line ? `（第 ${line} 行）` : ''
+  },
   imported: (n) => `已导入 ${n} 条弹幕。`,
   importedMaking: '回放正在生成，稍后出现在列表中。',
   importOpen: '打开回放',

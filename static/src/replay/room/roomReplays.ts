@@ -4,10 +4,10 @@ import { account } from '../../account/account'
 import { call } from '../../api/call'
 import type { Page } from '../../api/contract'
 import type { Replay } from '../../api/replay'
+import { useAskAgain } from '../../shell/askAgain'
 
 const PAGE = 12
-const FIRST_WAIT_MS = 2_000
-const LONGEST_WAIT_MS = 30_000
+const WAITS = { firstMs: 2_000, longestMs: 30_000, growth: 1.4 }
 /** A whole audience must not ask in the same instant. */
 const SPREAD_MS = 2_000
 /** Who is in the room when a broadcast ends is shown its replay; it has its row at once. */
@@ -22,9 +22,8 @@ export function useRoomReplays(room: string, session: () => string | undefined) 
   const problem = shallowRef<unknown>(null)
   const next = ref<string | null>(null)
   let turn = 0
-  let timer = 0
   let looks = 0
-  let left = false
+  const again = useAskAgain(() => void read(), WAITS)
 
   const page = (cursor: string | null) => call<Page<Replay>>('GET', `/rooms/${room}/replays`, { query: { cursor, limit: PAGE } })
 
@@ -59,48 +58,43 @@ export function useRoomReplays(room: string, session: () => string | undefined) 
   }
 
   function lookAgain(): void {
-    window.clearTimeout(timer)
-    const isWaiting = replays.value.some((replay) => replay.state !== 'ready')
-    if (!isWaiting && state.value !== 'failed') {
+    const isWaiting = state.value === 'failed' || replays.value.some((replay) => replay.state !== 'ready')
+    if (!isWaiting) {
       looks = 0
-      return
+      again.reset()
     }
-    if (looks >= MOST_LOOKS) return
-    const wait = Math.min(LONGEST_WAIT_MS, FIRST_WAIT_MS * 1.4 ** looks++)
-    timer = window.setTimeout(() => {
-      if (document.hidden) document.addEventListener('visibilitychange', () => void (left || read()), { once: true })
-      else void read()
-    }, wait * (0.75 + Math.random() / 2))
+    if (!isWaiting || looks++ >= MOST_LOOKS) again.stop()
+    else again.later()
+  }
+
+  function lookAnew(): void {
+    looks = 0
+    again.reset()
+    lookAgain()
   }
 
   /** Reads soon, and then for as long as something is being made. */
   function readSoon(): void {
     looks = 0
-    window.clearTimeout(timer)
-    timer = window.setTimeout(() => void read(), Math.random() * SPREAD_MS)
+    again.reset()
+    again.after(Math.random() * SPREAD_MS)
   }
 
   watch(() => account.value?.id, () => void read(), { immediate: true })
   watch(session, (now, before) => before && before !== now && readSoon())
-  onScopeDispose(() => {
-    left = true
-    turn += 1
-    window.clearTimeout(timer)
-  })
+  onScopeDispose(() => (turn += 1))
 
   return {
     replays, state, problem, next, read, readMore,
     changed: (to: Replay) => {
       replays.value = replays.value.map((replay) => (replay.id === to.id ? to : replay))
-      looks = 0
-      lookAgain()
+      lookAnew()
     },
     deleted: (id: string) => (replays.value = replays.value.filter((replay) => replay.id !== id)),
     /** A file was brought: its replay is the latest. */
     added: (replay: Replay) => {
       replays.value = [replay, ...replays.value.filter(({ id }) => id !== replay.id)]
-      looks = 0
-      lookAgain()
+      lookAnew()
     },
   }
 }
