@@ -1,29 +1,34 @@
 //! `goligoli demo` plays real danmaku files, and every line is accounted for; each broadcast
-//! is a replay afterwards.
+//! is a replay afterwards, with every line and the server's time.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
+use goligoli_tests::replay::{Replay, xml_lines};
 use goligoli_tests::sse::{Item, Parser};
-use goligoli_tests::{Server, Setup, Watch, danmaku, until};
+use goligoli_tests::{Account, Scene, Server, Setup, Watch, danmaku, until};
+use idl::Timestamp;
 use serde_json::Value;
 
-use crate::danmaku_file::{self, Line};
+use crate::danmaku_file::{self, Look, lines_of, real_files};
 
 /// The demo's room is the first of its data folder.
 const ROOM: &str = "1";
 const SPEED: &str = "200";
 const PROLOGUE: &str = r#"<?xml version="1.0" encoding="UTF-8"?><i><d p="0.1,1,25,16777215,0,0,a,1">prologue</d></i>"#;
 
-/// What the stream and the history said of a performance.
+/// What the stream, the history and the replay have of a performance.
 struct Evening {
-    shown: Vec<Line>,
+    server: Server,
+    /// What was shown on the stream.
+    shown: Vec<Value>,
     /// The totals of this performance alone.
     accepted: u64,
     folded: u64,
     suppressed: u64,
-    history: Vec<String>,
-    /// What the replay of this performance has.
-    replayed: Vec<Line>,
+    /// What was acknowledged, by time and id.
+    history: Vec<Value>,
+    replay: Replay,
 }
 
 /// Plays a file once. A broadcast begins as soon as the process is up, faster than anybody
@@ -59,20 +64,15 @@ async fn play(file: &Path, setup: Setup, lines: usize) -> Evening {
         .await;
     let since = |field: &str| count(&totals, field) - count(&before, field);
     assert_eq!(since("accepted"), since("shown") + since("folded") + since("suppressed"), "{totals}");
-    let shown: Vec<Line> =
-        sorted(events.iter().filter(|event| event.kind == "danmaku").map(|event| line(&event.json())));
+    let shown: Vec<Value> = events.iter().filter(|event| event.kind == "danmaku").map(|event| event.json()).collect();
     assert_eq!(since("shown"), shown.len() as u64, "what is said to be shown was shown");
-    let replayed = replay_of(&server, since("accepted")).await;
-    let history = danmaku(&server, ROOM).await;
-    let history = history.into_iter().map(|one| one["text"].as_str().unwrap().to_owned());
-    Evening {
-        shown,
-        accepted: since("accepted"),
-        folded: since("folded"),
-        suppressed: since("suppressed"),
-        history: sorted(history.filter(|text| text != "prologue")),
-        replayed,
-    }
+    let session = items(&server, "sessions").await[0]["id"].clone();
+    let mut history = danmaku(&server, ROOM).await;
+    history.retain(|one| one["session_id"] == session);
+    history.sort_by_key(|one| (millis(&one["sent_at"]), one["id"].as_str().unwrap().parse::<u64>().unwrap()));
+    let (accepted, folded, suppressed) = (since("accepted"), since("folded"), since("suppressed"));
+    let replay = replay_of(&server, &session).await;
+    Evening { server, shown, accepted, folded, suppressed, history, replay }
 }
 
 /// Where the room stands when its first broadcast is over, and the totals there.
@@ -91,15 +91,14 @@ async fn end_of_prologue(server: &Server) -> (String, Value) {
     .await
 }
 
-/// The lines of the latest broadcast's replay, as its XML has them.
-async fn replay_of(server: &Server, lines: u64) -> Vec<Line> {
-    let replay = until("the broadcast is a replay", async || {
-        let latest = items(server, "replays").await.into_iter().next()?;
-        (latest["state"] == "ready" && latest["danmaku_count"] == lines).then_some(latest)
+/// The replay of a broadcast, as soon as it is ready.
+async fn replay_of(server: &Server, session: &Value) -> Replay {
+    until("the broadcast is a replay", async || {
+        let replays = items(server, "replays").await;
+        let replay = replays.iter().find(|replay| replay["session_id"] == *session)?;
+        (replay["state"] == "ready").then(|| Replay::from(replay))
     })
-    .await;
-    let id = replay["id"].as_str().unwrap();
-    danmaku_file::lines_of(&server.get(&format!("/api/v1/replays/{id}/danmaku.xml")).await.text())
+    .await
 }
 
 /// What the demo's room has of something, latest first.
@@ -115,61 +114,68 @@ fn count(totals: &Value, field: &str) -> u64 {
     totals[field].as_u64().unwrap()
 }
 
-fn line(danmaku: &Value) -> Line {
-    let text = |field: &str| danmaku[field].as_str().unwrap().to_owned();
-    let mode = match danmaku["mode"].as_str().unwrap() {
-        "scroll" => "scroll",
-        "top" => "top",
-        "bottom" => "bottom",
-        "reverse" => "reverse",
-        other => panic!("no mode: {other}"),
-    };
-    (text("text"), mode, text("color"))
+fn millis(time: &Value) -> i64 {
+    serde_json::from_value::<Timestamp>(time.clone()).unwrap().0
 }
 
-fn sorted<T: Ord>(items: impl Iterator<Item = T>) -> Vec<T> {
-    let mut items: Vec<T> = items.collect();
-    items.sort();
-    items
+/// What viewers see of danmaku, in the order in which that is sorted.
+fn looks(danmaku: &[Value]) -> Vec<Look> {
+    let mut looks: Vec<Look> = danmaku.iter().map(Look::of).collect();
+    looks.sort();
+    looks
 }
 
-async fn every_line_is_accounted_for(name: &str) {
-    let Some(folder) = danmaku_file::folder() else {
-        println!("skipped: there is no folder ../shared/data/danmaku beside the repository");
-        return;
-    };
-    let file = folder.join(name);
-    let lines = danmaku_file::lines(&file);
-    let texts = sorted(lines.iter().map(|(text, _, _)| text.clone()));
-
-    // With limits that nothing reaches every line is on the stream, as it stands in the file.
-    let whole = play(&file, Setup::new(), lines.len()).await;
-    assert_eq!(whole.shown, lines);
-    assert_eq!((whole.accepted, whole.folded, whole.suppressed), (lines.len() as u64, 0, 0));
-    assert_eq!(whole.history, texts);
-    assert_eq!(whole.replayed, lines);
-
-    // With few tokens most are only counted; what is shown is from the file.
-    let few = Setup::new().set("PUSH__RATE_PER_S", "20").set("PUSH__BURST", "20");
-    let thin = play(&file, few, lines.len()).await;
-    assert!(thin.suppressed > 0, "at this speed some must be sampled out");
-    assert_eq!(thin.shown.len() as u64 + thin.folded + thin.suppressed, lines.len() as u64);
-    let mut rest = lines.iter();
-    for shown in &thin.shown {
-        assert!(rest.any(|line| line == shown), "{shown:?} is not in the file, or not as often");
+/// Holds that the replay's XML has what was acknowledged, line by line: the server's time, mode,
+/// size, colour, id, sender and text.
+async fn the_export_is_what_was_acknowledged(evening: &Evening, reader: &Account) {
+    let began_ms = millis(&evening.server.get(&evening.replay.path("")).await.expect(200)["started_at"]);
+    let file = evening.replay.file(reader, "xml").await.text();
+    let (xml, lines) = (xml_lines(&file), danmaku_file::read(&file));
+    assert_eq!((xml.len(), lines.len()), (evening.history.len(), evening.history.len()));
+    for ((of_xml, line), one) in xml.iter().zip(lines).zip(&evening.history) {
+        let (sent_ms, at_ms) = (millis(&one["sent_at"]), one["offset_ms"].as_i64().unwrap());
+        assert_eq!(at_ms, sent_ms - began_ms, "{one}");
+        assert_eq!(of_xml.fields[0], format!("{}.{:03}00", at_ms / 1_000, at_ms % 1_000), "{one}");
+        assert_eq!(of_xml.fields[4], (sent_ms / 1_000).to_string(), "{one}");
+        assert_eq!(of_xml.sent_ms, sent_ms, "{one}");
+        assert_eq!(of_xml.fields[7], one["id"].as_str().unwrap());
+        assert_eq!(of_xml.user.as_deref(), one["sender"]["name"].as_str());
+        assert_eq!(line.look, Look::of(one));
     }
-    assert_eq!(thin.history, texts, "history has all");
-    assert_eq!(thin.replayed, lines, "the replay has all");
 }
 
 #[tokio::test]
-async fn the_short_file_plays_whole() {
-    every_line_is_accounted_for("bilibili-11724691.xml").await;
-}
+async fn real_files_play_whole_and_their_replays_come_back() {
+    for file in real_files("the demo of real files") {
+        let lines = lines_of(&std::fs::read_to_string(&file).unwrap());
 
-#[tokio::test]
-async fn the_long_file_plays_whole() {
-    every_line_is_accounted_for("bilibili-580770634.xml").await;
+        // With limits that nothing reaches every line is on the stream, as it stands in the file.
+        let whole = play(&file, Setup::new(), lines.len()).await;
+        assert_eq!(looks(&whole.shown), lines);
+        assert_eq!((whole.accepted, whole.folded, whole.suppressed), (lines.len() as u64, 0, 0));
+        assert_eq!(looks(&whole.history), lines);
+        let times_shown: BTreeMap<_, _> =
+            whole.shown.iter().map(|one| (one["id"].to_string(), one["sent_at_ms"].as_i64().unwrap())).collect();
+        let times: BTreeMap<_, _> =
+            whole.history.iter().map(|one| (one["id"].to_string(), millis(&one["sent_at"]))).collect();
+        assert_eq!(times_shown, times, "the stream and the history say the same time");
+        let scene = Scene::open(&whole.server).await;
+        the_export_is_what_was_acknowledged(&whole, &scene.owner).await;
+        _ = whole.replay.comes_back(&scene.owner, &scene.room).await;
+
+        // With few tokens most are only counted; what is shown is from the file.
+        let few = Setup::new().set("PUSH__RATE_PER_S", "20").set("PUSH__BURST", "20");
+        let thin = play(&file, few, lines.len()).await;
+        assert!(thin.suppressed > 0, "at this speed some must be sampled out");
+        assert_eq!(thin.shown.len() as u64 + thin.folded + thin.suppressed, lines.len() as u64);
+        let mut rest = lines.iter();
+        for shown in looks(&thin.shown) {
+            assert!(rest.any(|line| *line == shown), "{shown:?} is not in the file, or not as often");
+        }
+        assert_eq!(looks(&thin.history), lines, "history has all");
+        let scene = Scene::open(&thin.server).await;
+        the_export_is_what_was_acknowledged(&thin, &scene.owner).await;
+    }
 }
 
 #[tokio::test]
@@ -202,7 +208,7 @@ async fn every_broadcast_becomes_a_replay_and_the_latest_are_kept() {
         assert_eq!(replay["danmaku_count"], 3);
         let part = server.get(&format!("/api/v1/replays/{}/parts/1", replay["id"].as_str().unwrap())).await.expect(200);
         let danmaku = part["danmaku"].as_array().unwrap();
-        assert_eq!(sorted(danmaku.iter().map(line)), danmaku_file::lines_of(THREE));
+        assert_eq!(looks(danmaku), lines_of(THREE));
     }
     until("nothing is left of the others", async || (replays_on_disk(&server) == KEPT).then_some(())).await;
 }

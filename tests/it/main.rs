@@ -22,6 +22,7 @@ mod lottery_race;
 mod lottery_rules;
 mod lottery_twice;
 mod operator;
+mod real_files;
 mod reload;
 mod replay_closing;
 mod replay_evening;

@@ -14,24 +14,15 @@ use tokio::task::JoinSet;
 use crate::http::{self, Connection};
 use crate::{Account, Answer, Scene, Server, until};
 
+mod files;
+
+pub use files::{SegmentLine, XmlLine, segment_lines, xml_lines, xml_rows};
+
 /// A replay that exists.
 #[derive(Debug, Clone)]
 pub struct Replay {
     /// Its id.
     pub id: String,
-}
-
-/// A line of an exported XML file.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct XmlLine {
-    /// The fields of `p`, as they stand there.
-    pub fields: Vec<String>,
-    /// When it was sent (ms since 1970).
-    pub sent_ms: i64,
-    /// Who said it.
-    pub user: Option<String>,
-    /// What it says.
-    pub text: String,
 }
 
 impl Replay {
@@ -106,6 +97,29 @@ impl Replay {
         let answer = account.get(&self.path(&format!("/danmaku.{extension}"))).await;
         assert_eq!(answer.status, 200, "{}", answer.text());
         answer
+    }
+
+    /// Imports the XML as another replay, of the account's room. Holds that it is the same list,
+    /// in the same order, and that no line had to be changed for it.
+    pub async fn comes_back(&self, account: &Account, room: &str) -> Self {
+        let xml = self.file(account, "xml").await.text();
+        let answer = Answer::to(importing(account, room, "The same").body(xml)).await;
+        let imported = answer.expect(201);
+        let again = Self::from(&imported["replay"]);
+        assert_eq!(answer.headers["location"], again.path(""));
+        self.is_the_same_as(&imported, account).await;
+        again
+    }
+
+    /// Holds that what was imported is this replay's list, and that no line was changed.
+    pub async fn is_the_same_as(&self, imported: &Value, account: &Account) {
+        let again = Self::from(&imported["replay"]);
+        let danmaku = self.danmaku(account).await;
+        assert_eq!(imported["report"], json!({"accepted": danmaku.len(), "skipped": {}, "changed": {}}));
+        assert_eq!(again.ready(account).await["danmaku_count"], danmaku.len());
+        assert_eq!(again.danmaku(account).await, danmaku);
+        let [xml, xml_again] = [self.file(account, "xml").await.text(), again.file(account, "xml").await.text()];
+        assert_eq!(xml_rows(&xml_again), xml_rows(&xml), "equal but for the head");
     }
 
     /// Holds that the object store has the files of the version that is shown, and nothing
@@ -255,96 +269,4 @@ pub fn objects(server: &Server) -> BTreeSet<String> {
     let mut keys = BTreeSet::new();
     walk(&root, &root, &mut keys);
     keys
-}
-
-/// The rows of an exported XML file behind its head. Reads what the exports promise, and no
-/// other XML.
-#[must_use]
-pub fn xml_rows(file: &str) -> &str {
-    let (head, rows) = file.split_once('\n').expect("the head is a row");
-    assert!(head.starts_with(r#"<?xml version="1.0" encoding="UTF-8"?><i><chatserver>"#), "{head}");
-    rows.strip_suffix("</i>\n").expect("the end is a row")
-}
-
-/// The lines of an exported XML file.
-#[must_use]
-pub fn xml_lines(file: &str) -> Vec<XmlLine> {
-    xml_rows(file).lines().map(xml_line).collect()
-}
-
-fn xml_line(row: &str) -> XmlLine {
-    let (attributes, text) = row
-        .strip_prefix("<d ")
-        .and_then(|row| row.strip_suffix("</d>"))
-        .and_then(|row| row.split_once('>'))
-        .unwrap_or_else(|| panic!("no line: {row}"));
-    let attribute = |name: &str| {
-        let (_, value) = attributes.split_once(&format!("{name}=\""))?;
-        value.split_once('"').map(|(value, _)| plain(value))
-    };
-    XmlLine {
-        fields: attribute("p").expect("p").split(',').map(str::to_owned).collect(),
-        sent_ms: attribute("sent_ms").expect("sent_ms").parse().expect("a number"),
-        user: attribute("user"),
-        text: plain(text),
-    }
-}
-
-fn plain(text: &str) -> String {
-    // The ampersand last: "&amp;lt;" says "&lt;".
-    [("&lt;", "<"), ("&gt;", ">"), ("&quot;", "\""), ("&apos;", "'"), ("&amp;", "&")]
-        .iter()
-        .fold(text.to_owned(), |text, (entity, plain)| text.replace(entity, plain))
-}
-
-/// The danmaku of binary segments: id, time (ms), mode, size, colour and text of each.
-#[must_use]
-pub fn segment_lines(mut bytes: &[u8]) -> Vec<(u64, u64, u64, u64, u64, String)> {
-    let mut lines = Vec::new();
-    while let Some((field, value)) = field(&mut bytes) {
-        let (1, Field::Bytes(mut element)) = (field, value) else { continue };
-        let (mut numbers, mut text) = ([0; 6], String::new());
-        while let Some((number, value)) = self::field(&mut element) {
-            match (number, value) {
-                (1..=5, Field::Number(value)) => numbers[number as usize] = value,
-                (7, Field::Bytes(bytes)) => text = String::from_utf8(bytes.to_vec()).expect("UTF-8"),
-                _ => {}
-            }
-        }
-        let [_, id, at_ms, mode, size, color] = numbers;
-        lines.push((id, at_ms, mode, size, color, text));
-    }
-    lines
-}
-
-enum Field<'a> {
-    Number(u64),
-    Bytes(&'a [u8]),
-}
-
-fn field<'a>(bytes: &mut &'a [u8]) -> Option<(u64, Field<'a>)> {
-    if bytes.is_empty() {
-        return None;
-    }
-    let tag = varint(bytes);
-    let value = varint(bytes);
-    Some((
-        tag >> 3,
-        match tag & 7 {
-            0 => Field::Number(value),
-            2 => {
-                let (value, rest) = bytes.split_at(usize::try_from(value).expect("a length"));
-                *bytes = rest;
-                Field::Bytes(value)
-            }
-            other => panic!("a field of type {other}"),
-        },
-    ))
-}
-
-fn varint(bytes: &mut &[u8]) -> u64 {
-    let end = bytes.iter().position(|byte| byte & 0x80 == 0).expect("a number ends");
-    let (number, rest) = bytes.split_at(end + 1);
-    *bytes = rest;
-    number.iter().rev().fold(0, |value, byte| value << 7 | u64::from(byte & 0x7F))
 }
