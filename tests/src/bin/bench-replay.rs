@@ -1,6 +1,6 @@
 //! How long a broadcast of a million danmaku takes to become a replay, and the most memory that
 //! the server takes for it; then what it costs to serve the replay's files, held against what
-//! HTTP alone costs in the same run.
+//! HTTP alone costs in the same run. Fails if that memory is more than the index is allowed.
 //!
 //! `cargo run --release -p goligoli-tests --bin bench-replay [DANMAKU [CONNECTIONS]]`, after
 //! `cargo build --release -p goligoli`. Server and client share the machine.
@@ -18,6 +18,9 @@ use sqlx::{Connection as _, SqliteConnection};
 
 /// Over which the danmaku are spread: three hours.
 const LENGTH_MS: i64 = 3 * 3_600 * 1_000;
+/// What the server may take to index [`ALLOWED_FOR`] danmaku, all in all.
+const ALLOWED_BYTES: u64 = 200_000_000;
+const ALLOWED_FOR: u64 = 1_000_000;
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 const INDEXED_WITHIN: Duration = Duration::from_mins(10);
 /// How long each file is asked for.
@@ -38,12 +41,17 @@ async fn main() -> anyhow::Result<()> {
     put_in(&server, &scene, began_ms, danmaku).await?;
     println!("{danmaku} danmaku of three hours, put into the database within {:.1} s", begun.elapsed().as_secs_f64());
     server.start_again().await;
-    let replay = index(&server, &scene).await?;
-    serve(&server, &replay, connections).await
+    let (replay, peak_bytes) = index(&server, &scene).await?;
+    serve(&server, &replay, connections).await?;
+    // More danmaku may take more; nobody has said how much.
+    let is_allowed = danmaku > ALLOWED_FOR || peak_bytes <= ALLOWED_BYTES;
+    anyhow::ensure!(is_allowed, "indexing takes {peak_bytes} bytes at its peak; {ALLOWED_BYTES} are allowed");
+    Ok(())
 }
 
-/// Ends the broadcast and waits until its replay is ready.
-async fn index(server: &Server, scene: &Scene) -> anyhow::Result<Value> {
+/// Ends the broadcast and waits until its replay is ready; gives it, and the server's peak
+/// memory (bytes).
+async fn index(server: &Server, scene: &Scene) -> anyhow::Result<(Value, u64)> {
     let (memory, cpu) = (peak_resident_bytes(server.pid()), cpu_seconds(server.pid()));
     let begun = Instant::now();
     _ = scene.owner.post(&scene.path(&format!("/sessions/{}/close", scene.session)), &Value::Null).await.expect(200);
@@ -59,9 +67,10 @@ async fn index(server: &Server, scene: &Scene) -> anyhow::Result<Value> {
     let (elapsed, cpu) = (begun.elapsed(), cpu_seconds(server.pid()) - cpu);
     let peak = peak_resident_bytes(server.pid());
     println!("closed to ready      {:>8.1} s ({cpu:.1} s of CPU)", elapsed.as_secs_f64());
-    println!("peak memory          {:>8.0} MB ({:.0} MB before)", peak as f64 / 1e6, memory as f64 / 1e6);
+    let [peak_mb, allowed_mb, before_mb] = [peak, ALLOWED_BYTES, memory].map(|bytes| bytes as f64 / 1e6);
+    println!("peak memory          {peak_mb:>8.0} MB of {allowed_mb:.0} MB allowed ({before_mb:.0} MB before)");
     println!("danmaku              {:>8}", replay["danmaku_count"]);
-    Ok(replay)
+    Ok((replay, peak))
 }
 
 /// Asks for each kind of file, again and again.
