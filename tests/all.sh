@@ -1,8 +1,14 @@
 #!/usr/bin/env bash
 # Everything that holds goligoli together: style, documentation, unit, property, contract,
 # end-to-end, load, API and browser tests. Stops at the first that fails.
+#
+# Real danmaku files are played and imported too, if there are any: the XML files of REAL_DANMAKU,
+# or of shared/data/danmaku beside the repository.
 set -euo pipefail
+real=${REAL_DANMAKU:+$(realpath -e "$REAL_DANMAKU")}
 cd "$(dirname "$0")/.."
+if [ -z "$real" ] && [ -d ../shared/data/danmaku ]; then real=$(realpath ../shared/data/danmaku); fi
+if [ -n "$real" ]; then export REAL_DANMAKU=$real; fi
 
 step() { printf '\n== %s (%s s)\n' "$*" "$SECONDS"; }
 
@@ -32,6 +38,11 @@ tests/draw/agree.sh
 
 step "replays: the programs that read their files"
 tests/replay/formats.sh
+if [ -n "$real" ]; then
+    tests/replay/demo.sh
+else
+    echo "skipped: real danmaku files; there is no folder ../shared/data/danmaku, and REAL_DANMAKU names none"
+fi
 
 step "API: schemathesis on the OpenAPI document"
 tests/api/run.sh
