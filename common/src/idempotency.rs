@@ -90,6 +90,24 @@ impl Key {
         }
         Ok(Some(used.try_get(1)?))
     }
+
+    /// What the key stood for is not there any more: from now on it stands for what is being
+    /// made as `result` in the same transaction. It has to be claimed in that before.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub async fn pass_on(&self, tx: &mut Tx, result: i64) -> sqlx::Result<()> {
+        const PASS_ON: &str =
+            "UPDATE idempotency SET result_id = ? WHERE user_id = ? AND method = ? AND idempotency_key = ?";
+        sqlx::query(PASS_ON)
+            .bind(result)
+            .bind(self.user.as_i64())
+            .bind(self.method)
+            .bind(self.key.as_str())
+            .execute(&mut **tx)
+            .await?;
+        Ok(())
+    }
 }
 
 /// Keys that were used at or before this moment are forgotten.

@@ -14,9 +14,9 @@ mod standing;
 
 pub use people::{Admins, ListAdmins, ListMutes, MuteSpan, MuteUser, MutedUser, Mutes, SetAdmin, UnmuteUser};
 pub use replay::{
-    BeginImport, DeleteReplay, EditReplay, EndImport, GetReplay, GetReplayJob, IndexReplay, ListReplays, LocatedReplay,
-    MarkReplay, Replay, ReplayIndexed, ReplayJob, ReplayMark, ReplayMarkKind, ReplayState, ReplayText, ReplayWiped,
-    Replays, Visibility,
+    BeginImport, DeleteReplay, EditReplay, EndImport, GetReplay, GetReplayJob, GiveImportUp, IndexReplay, ListReplays,
+    LocatedReplay, MarkReplay, Replay, ReplayIndexed, ReplayJob, ReplayMark, ReplayMarkKind, ReplayState, ReplayText,
+    ReplayWiped, Replays, Visibility,
 };
 pub use standing::{EndKeyword, GetStanding, RoomKeyword, SetKeyword, Standing};
 
@@ -81,8 +81,13 @@ pub trait Live {
     async fn index_replay(request: IndexReplay) -> Result<Replay, Refusal>;
     /// Begins a replay whose danmaku are brought in a file. Nobody sees it before
     /// [`Live::end_import`], and it is deleted if that does not come within an hour. Owner
-    /// and site admins.
+    /// and site admins. A repetition with the same key (for 24 hours) gives the replay of the
+    /// first time, if that has ended; `replay-not-ready` if it has not. If the replay is not
+    /// there any more, or the import failed, it begins another one.
     async fn begin_import(request: BeginImport) -> Result<Replay, Refusal>;
+    /// A file could not be imported: its replay is deleted, whatever its state. A service asks;
+    /// again it changes nothing.
+    async fn give_import_up(request: GiveImportUp) -> Result<Done, Refusal>;
     /// All danmaku of the file are stored: the replay is indexed from now on. A service asks.
     async fn end_import(request: EndImport) -> Result<Replay, Refusal>;
     /// What is to be done about a replay. A service asks.

@@ -39,15 +39,15 @@ pub trait Message {
     /// service asks.
     async fn has_posted(request: HasPosted) -> Result<Posted, Refusal>;
     /// A replay's danmaku by (`at_ms`, `id`), in pages: all, of a range of time, or with a
-    /// text in them. `no-such-replay` for who may not see it.
+    /// text in them. `no-such-replay` for who may not see it; `unavailable` if others search.
     async fn replay_danmaku(request: ReadReplayDanmaku) -> Result<ReplayDanmakuPage, Refusal>;
     /// Deletes a danmaku of a replay; of a broadcast's it is deleted everywhere. The index
     /// follows. The room's owner and admins, and site admins. Deleting it again changes nothing.
     async fn delete_replay_danmaku(request: DeleteReplayDanmaku) -> Result<Done, Refusal>;
     /// Stores the danmaku of a file that lies in the object store for a replay that was begun
     /// (`Live::begin_import`), all of it or nothing; the object is gone afterwards, and so is the
-    /// replay if it failed. Owner and site admins. `bad-file` if it is no danmaku file; then the
-    /// detail names the line.
+    /// replay if it failed. A service asks: who may was decided when it was begun. `bad-file` if
+    /// it is no danmaku file; then the detail names the line.
     async fn import_replay(request: ImportReplay) -> Result<ImportedReplay, Refusal>;
 }
 

@@ -203,7 +203,7 @@ codes! {
     PrizeClaimed = "prize-claimed", Conflict, "The prize was claimed";
     /// The winner still has time to claim, or need not.
     ClaimOpen = "claim-open", Conflict, "There is still time to claim";
-    /// The replay is being indexed for the first time.
+    /// The replay is being imported, or indexed for the first time.
     ReplayNotReady = "replay-not-ready", Conflict, "The replay is not ready yet";
     /// As many as are allowed are there already.
     LimitReached = "limit-reached", Conflict, "Limit reached";

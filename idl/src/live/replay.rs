@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::replay::ReplayOrigin;
-use crate::{Caller, LotteryId, ReplayId, RoomId, SessionId, Timestamp};
+use crate::{Caller, IdempotencyKey, LotteryId, ReplayId, RoomId, SessionId, Timestamp};
 
 /// A replay, without its danmaku.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -32,8 +32,9 @@ pub struct Replay {
     pub duration_ms: u64,
     /// How many danmaku it has; 0 while it is indexed for the first time.
     pub danmaku_count: u64,
-    /// Counts the indexes that were shown; 0 while it is indexed for the first time. What
-    /// belongs to a version never changes.
+    /// Which index is shown; 0 while it is indexed for the first time. A later one has a larger
+    /// number, not always the next: a try that failed has used one up. What belongs to a
+    /// version never changes.
     pub version: u64,
 }
 
@@ -157,6 +158,16 @@ pub struct BeginImport {
     pub room: RoomId,
     /// What it is called: 1 to 60 characters.
     pub title: String,
+    /// Makes a repetition safe.
+    #[serde(default)]
+    pub key: Option<IdempotencyKey>,
+}
+
+/// See [`Live::give_import_up`](super::Live::give_import_up).
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct GiveImportUp {
+    /// Which replay.
+    pub replay: ReplayId,
 }
 
 /// See [`Live::end_import`](super::Live::end_import).

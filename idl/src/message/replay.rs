@@ -30,7 +30,8 @@ pub struct ReadReplayDanmaku {
 /// See [`Message::replay_danmaku`](super::Message::replay_danmaku).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ReplayDanmakuPage {
-    /// The page, by time.
+    /// The page, by time. A page of a search may have fewer than were asked for, or none, and
+    /// not be the last one: of a long replay a part is searched at once.
     pub items: Vec<ReplayDanmaku>,
     /// For the next page; `null` at the end.
     pub next_cursor: Option<String>,
@@ -50,12 +51,16 @@ pub struct DeleteReplayDanmaku {
 /// See [`Message::import_replay`](super::Message::import_replay).
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct ImportReplay {
-    /// Who asks.
-    pub caller: Caller,
-    /// The replay that was begun for it.
+    /// The replay that was begun for the file.
     pub replay: ReplayId,
-    /// The object that is the file: Bilibili's XML.
-    pub object: String,
+}
+
+impl ImportReplay {
+    /// The key of the object that is the file: Bilibili's XML.
+    #[must_use]
+    pub fn object(&self) -> String {
+        format!("imports/{}.xml", self.replay)
+    }
 }
 
 /// See [`Message::import_replay`](super::Message::import_replay).
@@ -63,6 +68,8 @@ pub struct ImportReplay {
 pub struct ImportedReplay {
     /// The replay; it is being indexed.
     pub replay: Replay,
-    /// What became of the file's lines.
-    pub report: ImportReport,
+    /// What became of the file's lines; left out in the answer to a repetition.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub report: Option<ImportReport>,
 }

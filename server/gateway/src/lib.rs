@@ -5,7 +5,9 @@
 //! beside them: [`limits`], who asks (`signed`), how bodies and parameters are read
 //! (`extract`), what another site's pages may do ([`origins`]).
 
+use std::num::{NonZeroU64, NonZeroUsize};
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use axum::middleware::{from_fn, from_fn_with_state};
@@ -18,6 +20,7 @@ use idl::push::PushClient;
 use idl::user::UserClient;
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
+use tokio::sync::Semaphore;
 use tower_http::compression::CompressionLayer;
 use tower_http::cors::CorsLayer;
 use utoipa_axum::router::OpenApiRouter;
@@ -47,6 +50,10 @@ pub struct Settings {
     pub limits: limits::Settings,
     /// The largest danmaku file that is imported, in bytes.
     pub import_max_bytes: u64,
+    /// How long a file may take to arrive, in seconds; at most 2,700.
+    pub import_within_s: NonZeroU64,
+    /// Files that are imported, or arrive, at the same time.
+    pub imports_at_once: NonZeroUsize,
 }
 
 /// The services behind the gateway.
@@ -76,6 +83,9 @@ struct Inner {
     limits: limits::Limits,
     trusted_proxies: Vec<IpNet>,
     import_max_bytes: u64,
+    import_within: Duration,
+    /// Free ones. Full: who brings another file is told to come later.
+    import_places: Arc<Semaphore>,
 }
 
 impl Gateway {
@@ -83,8 +93,12 @@ impl Gateway {
     /// push which log-ins have ended.
     ///
     /// # Errors
-    /// A URL or an origin in the settings is none.
+    /// A URL or an origin in the settings is none, or a setting is out of range.
     pub fn new(settings: Settings, platform: &Platform, clients: Clients) -> anyhow::Result<Self> {
+        let import_within = Duration::from_secs(settings.import_within_s.get());
+        // After an hour an import that has not ended is deleted.
+        let fits = import_within + routes::IMPORT_DEADLINE <= Duration::from_hours(1);
+        anyhow::ensure!(fits, "gateway.import_within_s is over 2700");
         let limits = limits::Limits::new(settings.limits);
         limits.forget_idle(&platform.lifecycle);
         let revocations = platform.verifier.revocations();
@@ -96,6 +110,8 @@ impl Gateway {
             limits,
             trusted_proxies: settings.trusted_proxies,
             import_max_bytes: settings.import_max_bytes,
+            import_within,
+            import_places: Arc::new(Semaphore::new(settings.imports_at_once.get())),
         })))
     }
 

@@ -21,6 +21,8 @@ mod stats;
 mod stream_key;
 mod users;
 
+pub(crate) use replay_import::IMPORT_DEADLINE;
+
 /// All routes of the API.
 pub(crate) fn all() -> OpenApiRouter<Gateway> {
     OpenApiRouter::default()

@@ -1,5 +1,6 @@
 //! `goligoli import`: brings a danmaku file into a running server as a new replay. It asks as
-//! anybody does, over the API, so it works from wherever the server is reached.
+//! anybody does, over the API, so it works from wherever the server is reached by plain HTTP:
+//! of the proxy before it that speaks TLS this command knows nothing.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -10,8 +11,8 @@ use std::time::Duration;
 
 use anyhow::{Context as _, anyhow, bail};
 use clap::Args;
-use idl::RoomId;
 use idl::message::ImportedReplay;
+use idl::{IdempotencyKey, Refusal, RoomId};
 use reqwest::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use reqwest::{Body, Client, Response, StatusCode, Url};
 use serde::Deserialize;
@@ -38,9 +39,17 @@ pub(crate) struct Options {
     /// What the replay is called.
     #[arg(long)]
     title: String,
+    /// Makes a repetition safe: with the same key, room and title there is one replay. 1 to 64
+    /// visible ASCII characters; random if it is not given.
+    #[arg(long, value_parser = key)]
+    key: Option<IdempotencyKey>,
     /// Where the server is.
     #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8080")]
     server: Url,
+}
+
+fn key(text: &str) -> Result<IdempotencyKey, Refusal> {
+    text.to_owned().try_into()
 }
 
 /// A problem document, as far as it is told.
@@ -93,13 +102,22 @@ async fn import(options: &Options) -> anyhow::Result<Ended> {
     let about = file.metadata().await.with_context(|| format!("opening {path}"))?;
     anyhow::ensure!(!about.is_dir(), "{path} is a folder");
     let client = Client::builder().connect_timeout(CONNECT_DEADLINE).timeout(IMPORT_DEADLINE).build()?;
+    let key = options.key.as_ref().map_or_else(|| format!("{:032x}", rand::random::<u128>()), ToString::to_string);
     let mut request = client.post(url).bearer_auth(token).header(CONTENT_TYPE, "application/xml");
+    request = request.header("Idempotency-Key", &key);
     // A file that is too large is refused before it is sent. A pipe has no length.
     if about.is_file() {
         request = request.header(CONTENT_LENGTH, about.len());
     }
     let response = request.body(Body::from(file)).send().await;
-    ended(response.map_err(|error| broke_off(options, error))?).await
+    let response = match response {
+        Err(error) if error.is_connect() => return Err(broke_off(options, error)),
+        response => response.map_err(|error| broke_off(options, error)),
+    };
+    let answer = async { read(response?).await };
+    let unknown = || format!("whether it was imported is not known; to repeat it safely: --key '{key}'");
+    let (status, body) = answer.await.with_context(unknown)?;
+    ended(status, &body)
 }
 
 fn endpoint(options: &Options) -> anyhow::Result<Url> {
@@ -126,17 +144,20 @@ fn broke_off(options: &Options, error: reqwest::Error) -> anyhow::Error {
     anyhow::Error::new(error.without_url()).context(what)
 }
 
-async fn ended(mut response: Response) -> anyhow::Result<Ended> {
-    let status = response.status();
+async fn read(mut response: Response) -> anyhow::Result<(StatusCode, Vec<u8>)> {
     let mut body = Vec::new();
     while let Some(piece) = response.chunk().await.context("the answer broke off")? {
         body.extend_from_slice(&piece);
         anyhow::ensure!(body.len() <= MAX_ANSWER_BYTES, "the answer is longer than goligoli's are");
     }
+    Ok((response.status(), body))
+}
+
+fn ended(status: StatusCode, body: &[u8]) -> anyhow::Result<Ended> {
     if status == StatusCode::CREATED {
-        return Ok(Ended::Imported(serde_json::from_slice(&body).context("the answer is not understood")?));
+        return Ok(Ended::Imported(serde_json::from_slice(body).context("the answer is not understood")?));
     }
-    let problem = serde_json::from_slice(&body);
+    let problem = serde_json::from_slice(body);
     let problem: Problem = problem.map_err(|_| anyhow!("what answers is not goligoli: status {status}"))?;
     if status.is_server_error() {
         bail!("the server can't do it now: {problem}");
@@ -148,13 +169,15 @@ fn tell(options: &Options, imported: &ImportedReplay) -> io::Result<()> {
     writeln!(io::stdout(), "{}", serde_json::to_string(imported)?)?;
     let ImportedReplay { replay, report } = imported;
     let page = options.server.join(&format!("/replays/{}", replay.id)).map_err(io::Error::other)?;
-    let (skipped, changed) = (listed(&report.skipped), listed(&report.changed));
+    let (id, room) = (replay.id, replay.room_id);
+    let Some(report) = report else {
+        return writeln!(io::stderr(), "this was imported before, and is replay {id} of room {room}: {page}");
+    };
+    let (accepted, skipped, changed) = (report.accepted, listed(&report.skipped), listed(&report.changed));
     writeln!(
         io::stderr(),
-        "{} danmaku are replay {} of room {}, which is being indexed: {page}; skipped {skipped}, changed {changed}",
-        report.accepted,
-        replay.id,
-        replay.room_id,
+        "{accepted} danmaku are replay {id} of room {room}, which is being indexed: {page}; \
+         skipped {skipped}, changed {changed}",
     )
 }
 

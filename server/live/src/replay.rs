@@ -4,6 +4,7 @@
 
 use anyhow::Context as _;
 use common::cursor::{self, List};
+use common::idempotency::Key;
 use common::{Failure, Outcome};
 use idl::access::Identity;
 use idl::live::{BeginImport, EditReplay, ListReplays, LocatedReplay, Replay, Replays, Session, Visibility};
@@ -22,6 +23,8 @@ mod wake;
 /// Of a room: replays that were brought in files. Those of broadcasts are not counted.
 const MAX_IMPORTED: i64 = 1_000;
 const IMPORT_WITHIN_MS: u64 = 60 * 60 * 1_000;
+/// Who repeats an import that is not over may ask again after this.
+const IMPORT_RETRY_MS: u64 = 5_000;
 
 impl Core {
     /// A page of a room's replays, latest first.
@@ -88,8 +91,23 @@ impl Core {
     /// Begins a replay whose danmaku are brought in a file. Nobody sees it before it ends.
     pub(crate) async fn begin_import(&self, who: &Identity, asked: &BeginImport) -> Outcome<Replay> {
         let title = text::title(&asked.title)?;
+        let key =
+            asked.key.clone().map(|key| Key::new(key, who.user, "begin_import", &[&asked.room.to_string(), &title]));
         let id = ReplayId(self.ids.next().await?);
         let mut change = self.change(asked.room, who, Deed::Run).await?;
+        if let Some(key) = &key
+            && let Some(earlier) = key.claim(&self.db, &mut change.tx, id.as_i64(), self.platform.clock.now()).await?
+        {
+            let earlier = table::find(&mut *change.tx, ReplayId::from_i64(earlier)).await?;
+            match earlier.filter(|row| !row.is_deleted()) {
+                Some(row) if row.is_importing() => {
+                    let refusal = Refusal::new(Code::ReplayNotReady, "the import with this key has not ended yet");
+                    return Err(refusal.retry_after_ms(IMPORT_RETRY_MS).into());
+                }
+                Some(row) => return Ok(row.into()),
+                None => key.pass_on(&mut change.tx, id.as_i64()).await?,
+            }
+        }
         if table::count_imported(&mut change.tx, asked.room).await? >= MAX_IMPORTED {
             let detail = format!("a room has at most {MAX_IMPORTED} replays that were brought in files");
             return Err(Refusal::new(Code::LimitReached, detail).into());

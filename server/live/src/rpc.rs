@@ -6,10 +6,10 @@ use common::Outcome;
 use idl::access::Identity;
 use idl::live::{
     Admins, BeginImport, CloseSession, Cover, CreateRoom, DeleteReplay, EditReplay, EditRoom, EndImport, EndKeyword,
-    GetCover, GetReplay, GetReplayJob, GetRoom, GetSession, GetStanding, IndexReplay, ListAdmins, ListMutes,
-    ListReplays, ListRooms, ListSessions, Live, LocatedReplay, MarkReplay, MuteUser, MutedUser, Mutes, OpenSession,
-    Replay, ReplayIndexed, ReplayJob, ReplayWiped, Replays, Room, Rooms, RotateStreamKey, Session, Sessions, SetAdmin,
-    SetCover, SetKeyword, SetRules, Standing, StreamKey, UnmuteUser,
+    GetCover, GetReplay, GetReplayJob, GetRoom, GetSession, GetStanding, GiveImportUp, IndexReplay, ListAdmins,
+    ListMutes, ListReplays, ListRooms, ListSessions, Live, LocatedReplay, MarkReplay, MuteUser, MutedUser, Mutes,
+    OpenSession, Replay, ReplayIndexed, ReplayJob, ReplayWiped, Replays, Room, Rooms, RotateStreamKey, Session,
+    Sessions, SetAdmin, SetCover, SetKeyword, SetRules, Standing, StreamKey, UnmuteUser,
 };
 use idl::user::Done;
 use idl::{Caller, Refusal};
@@ -199,6 +199,11 @@ impl Live for Service {
     async fn end_import(self, _: Context, r: EndImport) -> Result<Replay, Refusal> {
         let what = format!("ending the import of replay {}", r.replay);
         self.effect(what, |core| async move { core.end_import(&r).await }).await
+    }
+
+    async fn give_import_up(self, _: Context, r: GiveImportUp) -> Result<Done, Refusal> {
+        let what = format!("giving the import of replay {} up", r.replay);
+        self.effect(what, |core| async move { core.give_import_up(r.replay).await }).await
     }
 
     async fn replay_job(self, _: Context, r: GetReplayJob) -> Result<ReplayJob, Refusal> {

@@ -2,7 +2,7 @@
 //! Calls: user (does a sender exist), live (what may an account do in a room, replays), push (to viewers).
 //! Emits: `danmaku` and `moderation` publications; moderators' danmaku and deletions through the outbox.
 
-use std::num::{NonZeroU32, NonZeroUsize};
+use std::num::{NonZeroU32, NonZeroU64, NonZeroUsize};
 use std::sync::Arc;
 
 use common::keys::{ConfiguredKey, SecretKey};
@@ -51,6 +51,8 @@ pub struct Settings {
     /// Danmaku of a room's owner and admins a second and room that are shown for certain;
     /// what they post beyond that may be sampled out like anybody's.
     pub guaranteed_per_room_per_s: NonZeroU32,
+    /// The most danmaku of a file that becomes a replay. More: the file is refused.
+    pub import_max_danmaku: NonZeroU64,
     /// What the hashes are made with that stand for senders in replays.
     pub sender_key: ConfiguredKey,
 }
@@ -82,7 +84,7 @@ impl Message {
         let store = Store { db, ids, outbox };
 
         let sender_key = SecretKey::configured_or(&settings.sender_key, &platform.data_dir, "replay-sender.key")?;
-        let replays = Replays::start(store.clone(), live.clone(), platform, &sender_key).await?;
+        let replays = Replays::start(&settings, store.clone(), live.clone(), platform, &sender_key).await?;
 
         let (deliveries, delivered) = delivery::queue();
         announce::relay_facts(store.outbox.clone(), push.clone(), deliveries.clone(), lifecycle);

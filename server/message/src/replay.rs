@@ -21,8 +21,10 @@ use common::objects::Objects;
 use common::queue::{Message, Queue};
 use common::{Clock, Outcome, Platform, failpoint, rpc};
 use idl::live::{GetReplayJob, LiveClient, ReplayIndexed, ReplayJob, ReplayState, ReplayWiped};
+use idl::message::ImportReplay;
 use idl::{Code, Refusal, ReplayId};
 
+use crate::Settings;
 use crate::store::Store;
 use crate::store::lines;
 use crate::store::replay::{self as table, IndexRow};
@@ -34,6 +36,8 @@ mod maker;
 mod read;
 mod sender;
 
+use import::Imports;
+use read::Searches;
 pub(crate) use sender::SenderKey;
 
 /// The queue's topic; a message is the replay's id.
@@ -61,11 +65,14 @@ struct Inner {
     objects: Objects,
     clock: Clock,
     sender_key: SenderKey,
+    imports: Imports,
+    searches: Searches,
 }
 
 impl Replays {
     /// Begins to index what the queue brings, and what was left over.
     pub(crate) async fn start(
+        settings: &Settings,
         store: Store,
         live: LiveClient,
         platform: &Platform,
@@ -78,7 +85,9 @@ impl Replays {
         // Files of imports that nobody waits for any more.
         objects.delete_all("imports").await?;
         let sender_key = SenderKey::new(sender_key);
-        let replays = Self(Arc::new(Inner { store, live, objects, clock, sender_key }));
+        let imports = Imports::new(settings, platform);
+        let searches = Searches::default();
+        let replays = Self(Arc::new(Inner { store, live, objects, clock, sender_key, imports, searches }));
         let at_work = replays.clone();
         let handler = move |message: Message| {
             let replays = at_work.clone();
@@ -135,7 +144,7 @@ impl Replays {
         let request = GetReplayJob { replay };
         let job = match rpc::answer(self.0.live.replay_job(rpc::within(rpc::EDGE_DEADLINE), request).await) {
             Err(refusal) if refusal.code == Code::NoSuchReplay => {
-                lines::remove_imported(db, replay).await?;
+                self.remove_file(replay).await?;
                 return Ok(table::forget(db, replay).await?);
             }
             job => job?,
@@ -206,6 +215,10 @@ impl Replays {
     /// Removes everything of a replay that was deleted.
     async fn wipe(&self, job: &ReplayJob) -> Outcome<()> {
         let (db, replay) = (&self.0.store.db, job.replay.id);
+        if self.0.imports.is_running(replay) {
+            // What it stores would be left.
+            return Err(Refusal::new(Code::Unavailable, "the replay that is to be removed is being imported").into());
+        }
         let now = self.0.clock.now();
         let is_known = table::find(db, replay).await?.is_some();
         if is_known && !table::claim(db, replay, ANY_REVISION, now, now.plus_ms(LEASE.as_millis() as u64)).await? {
@@ -213,10 +226,16 @@ impl Replays {
             return Err(Refusal::new(Code::Unavailable, "somebody indexes the replay that is to be removed").into());
         }
         self.0.objects.delete_all(&job.prefix).await?;
-        lines::remove_imported(db, replay).await?;
+        self.remove_file(replay).await?;
         table::forget(db, replay).await?;
         rpc::answer(self.0.live.replay_wiped(rpc::within(rpc::EDGE_DEADLINE), ReplayWiped { replay }).await)?;
         Ok(())
+    }
+
+    /// Removes a file that was brought, and what was stored of it.
+    async fn remove_file(&self, replay: ReplayId) -> Outcome<()> {
+        self.0.objects.delete(&ImportReplay { replay }.object()).await?;
+        Ok(lines::remove_imported(&self.0.store.db, replay).await?)
     }
 
     async fn row(&self, replay: ReplayId) -> Outcome<IndexRow> {

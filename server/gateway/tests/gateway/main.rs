@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "what is unexpected in a test fails it")]
 
 mod auth;
+mod imports;
 mod limits;
 mod lotteries;
 mod openapi;

@@ -34,6 +34,8 @@ pub(crate) const NOW: Timestamp = Timestamp(1_790_000_000_000);
 const SETTINGS: &str = r#"
     public_url = ""
     import_max_bytes = 65536
+    import_within_s = 600
+    imports_at_once = 100
     trusted_proxies = ["10.0.0.0/8"]
     [cors]
     origins = []

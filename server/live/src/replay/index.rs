@@ -30,6 +30,19 @@ impl Core {
         Ok(row.into())
     }
 
+    /// A file could not be imported: its replay is deleted, also if it was told that it could.
+    pub(crate) async fn give_import_up(&self, id: ReplayId) -> Outcome<Done> {
+        let row = self.find_replay(id).await?;
+        if row.session().is_some() {
+            return Err(no_such_replay(id).into());
+        }
+        let mut tx = self.db.begin().await?;
+        table::delete(&mut tx, id).await?;
+        tx.commit().await?;
+        self.replay_due.notify_one();
+        Ok(Done {})
+    }
+
     /// What is to be done about a replay.
     pub(crate) async fn replay_job(&self, id: ReplayId) -> Outcome<ReplayJob> {
         // The row first: a mark that comes in between is shown by an index of a revision that is

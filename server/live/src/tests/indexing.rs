@@ -161,3 +161,55 @@ async fn a_room_has_so_many_imported_replays() {
     world.delete_replay(world.member(1), last).await.unwrap();
     world.begin_import(world.member(1), room, "in its place").await.unwrap();
 }
+
+#[tokio::test]
+async fn an_import_is_begun_once_for_a_key_as_long_as_its_replay_is_there() {
+    let world = World::start().await;
+    let (room, other) = (world.create(1, "room").await.unwrap().id, world.create(1, "other").await.unwrap().id);
+    let begin = async |title: &str| world.begin_import_with(world.member(1), room, title, Some("key")).await;
+    let first = begin("file").await.unwrap().id;
+    let running = begin(" file ").await.unwrap_err();
+    assert_eq!((running.code, running.retry_after_ms), (Code::ReplayNotReady, Some(5_000)));
+    refused(begin("another").await, Code::KeyReused);
+    refused(world.begin_import_with(world.member(1), other, "file", Some("key")).await, Code::KeyReused);
+    // It has failed: the key stands for the next try.
+    world.give_import_up(first).await.unwrap();
+    let second = begin("file").await.unwrap().id;
+    assert_ne!(second, first);
+    refused(begin("file").await, Code::ReplayNotReady);
+    world.end_import(second, 5_000).await.unwrap();
+    for _ in 0..2 {
+        let again = begin("file").await.unwrap();
+        assert_eq!((again.id, again.state), (second, ReplayState::Indexing));
+    }
+    assert_ne!(world.begin_import(world.member(1), room, "file").await.unwrap().id, second, "without a key");
+    // Deleted, and nothing is left of it: a new one.
+    world.delete_replay(world.member(1), second).await.unwrap();
+    world.wiped(second).await.unwrap();
+    let third = begin("file").await.unwrap().id;
+    assert_ne!(third, second);
+    refused(begin("file").await, Code::ReplayNotReady);
+}
+
+#[tokio::test]
+async fn an_import_that_failed_is_deleted_whatever_its_state() {
+    let world = World::start().await;
+    let woken = world.consume();
+    let room = world.create(1, "title").await.unwrap().id;
+    let (_, broadcast) = world.broadcast(room, 5).await;
+    let [importing, ended] = ["importing", "ended"].map(|title| (title, world.member(1)));
+    let begin = async |(title, caller): (&str, _)| world.begin_import(caller, room, title).await.unwrap().id;
+    let (importing, ended) = (begin(importing).await, begin(ended).await);
+    world.end_import(ended, 1).await.unwrap();
+    for given_up in [importing, ended] {
+        for _ in 0..2 {
+            world.give_import_up(given_up).await.unwrap();
+        }
+        woken.wait_for(given_up, 1).await;
+        assert!(world.job(given_up).await.unwrap().deleted);
+        refused(world.end_import(given_up, 1).await, Code::NoSuchReplay);
+    }
+    refused(world.give_import_up(broadcast.id).await, Code::NoSuchReplay);
+    refused(world.give_import_up(ReplayId(999_999)).await, Code::NoSuchReplay);
+    assert_eq!(world.replays(None, room).await.unwrap().len(), 1);
+}

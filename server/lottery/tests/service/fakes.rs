@@ -157,6 +157,7 @@ impl Live for FakeLive {
         index_replay(IndexReplay) -> Replay;
         begin_import(BeginImport) -> Replay;
         end_import(EndImport) -> Replay;
+        give_import_up(GiveImportUp) -> Done;
         replay_job(GetReplayJob) -> ReplayJob;
         replay_indexed(ReplayIndexed) -> Done;
         replay_wiped(ReplayWiped) -> Done;

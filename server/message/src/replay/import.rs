@@ -1,33 +1,43 @@
 //! A danmaku file becomes a replay, all of it or nothing. The file lies in the object store;
 //! a thread reads it piece by piece, and what it gives is stored in portions that nobody sees
 //! before the last one is.
+//!
+//! What is stored of a replay is removed when live says that the replay was deleted, and not
+//! before: so an import whose end live knows, but whose answer was lost, is whole or gone.
 
 use std::collections::{BTreeMap, HashSet};
 use std::io::{self, BufReader, Read};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use bytes::{Buf as _, Bytes};
+use common::data_dir::FreeSpace;
 use common::objects::ObjectReader;
-use common::{Outcome, failpoint, rpc};
-use idl::access::Identity;
-use idl::live::{DeleteReplay, EndImport, GetReplayJob, Replay, ReplayState};
+use common::{Failure, Lifecycle, Outcome, Platform, failpoint, rpc};
+use idl::live::{EndImport, GetReplayJob, GiveImportUp, Replay, ReplayState};
 use idl::message::{ImportReplay, ImportedReplay};
 use idl::replay::{ImportReport, ReplayDanmaku};
 use idl::{Code, DanmakuId, Refusal, ReplayId, Timestamp};
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, SemaphorePermit, mpsc};
 
 use super::Replays;
+use crate::Settings;
 use crate::format::bilibili_xml::{self, Changed, Line, Report, Skipped};
 use crate::store::lines;
 use crate::store::replay as table;
 
-/// The most danmaku of a file. More: the file is refused.
-const MAX_LINES: u64 = 2_000_000;
-/// Danmaku that are stored in one transaction.
-const PORTION: usize = 2_000;
+/// Files that are read at once. Each holds a thread, up to 40 MB for the ids that it has used,
+/// and the database for a portion at a time. More: they wait; who sends them bounds how many.
+const AT_ONCE: usize = 2;
+/// Danmaku that are stored in one transaction, which posts have to wait for.
+const PORTION: usize = 500;
 /// Pieces of the file, and portions of danmaku, that wait. Full: whoever makes them waits.
 const WAITING: usize = 4;
 /// A replay ends so long after its last danmaku has appeared.
 const AFTERGLOW_MS: u64 = 10_000;
+/// When live does not answer to the end of an import, it is told again after each of these.
+const TOLD_AGAIN_AFTER: [Duration; 3] =
+    [Duration::from_millis(100), Duration::from_millis(500), Duration::from_secs(2)];
 
 /// How reading a file ended.
 enum End {
@@ -35,81 +45,137 @@ enum End {
     Malformed(String),
 }
 
+/// A file whose danmaku are all stored.
+struct Stored {
+    report: Report,
+    last_ms: u64,
+}
+
+/// What imports share.
+#[derive(Debug)]
+pub(super) struct Imports {
+    turns: Semaphore,
+    running: Mutex<HashSet<ReplayId>>,
+    max_danmaku: u64,
+    space: FreeSpace,
+    lifecycle: Lifecycle,
+}
+
+impl Imports {
+    pub(super) fn new(settings: &Settings, platform: &Platform) -> Self {
+        Self {
+            turns: Semaphore::new(AT_ONCE),
+            running: Mutex::default(),
+            max_danmaku: settings.import_max_danmaku.get(),
+            space: platform.space.clone(),
+            lifecycle: platform.lifecycle.clone(),
+        }
+    }
+
+    /// Whether danmaku are being stored for the replay.
+    pub(super) fn is_running(&self, replay: ReplayId) -> bool {
+        self.running.lock().unwrap_or_else(PoisonError::into_inner).contains(&replay)
+    }
+
+    /// Whoever has this may store danmaku for the replay; nobody else does.
+    fn run(&self, replay: ReplayId) -> Option<Running<'_>> {
+        let is_new = self.running.lock().unwrap_or_else(PoisonError::into_inner).insert(replay);
+        is_new.then_some(Running { imports: self, replay })
+    }
+
+    /// Does something unless the process stops meanwhile.
+    async fn unless_stopped<T>(&self, work: impl Future<Output = Outcome<T>>) -> Outcome<T> {
+        let stopped = || Refusal::new(Code::Unavailable, "the service stops").retry_after_ms(5_000);
+        self.lifecycle.soft().run_until_cancelled(work).await.ok_or_else(stopped)?
+    }
+}
+
+struct Running<'a> {
+    imports: &'a Imports,
+    replay: ReplayId,
+}
+
+impl Drop for Running<'_> {
+    fn drop(&mut self) {
+        self.imports.running.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.replay);
+    }
+}
+
 impl Replays {
     /// Makes a replay of a file.
-    pub(crate) async fn import(&self, who: &Identity, asked: ImportReplay) -> Outcome<ImportedReplay> {
-        let replay = self.begun(who, asked.replay).await?;
-        let imported = self.import_object(&replay, &asked.object).await;
-        if imported.is_err()
-            && let Err(left) = self.give_import_up(&asked).await
-        {
-            // Live has it removed later.
-            _ = left.into_refusal(&format!("removing what was stored of replay {}", replay.id));
+    pub(crate) async fn import(&self, asked: &ImportReplay) -> Outcome<ImportedReplay> {
+        let (imports, replay) = (&self.0.imports, asked.replay);
+        let twice = || Refusal::new(Code::ReplayNotReady, "the replay is being imported already");
+        let running = imports.run(replay).ok_or_else(twice)?;
+        let begun = imports.unless_stopped(self.begun(replay)).await;
+        let was_begun = begun.is_ok();
+        let imported = match begun {
+            Ok((turn, begun)) => {
+                let stored = imports.unless_stopped(self.store_file(&begun, &asked.object())).await;
+                drop(turn);
+                match stored {
+                    Ok(stored) => self.end_import(&begun, stored).await,
+                    Err(failure) => Err(failure),
+                }
+            }
+            Err(failure) => Err(failure),
+        };
+        // The replay is not wiped before.
+        drop(running);
+        if was_begun && imported.is_err() {
+            let request = GiveImportUp { replay };
+            let given_up = rpc::answer(self.0.live.give_import_up(rpc::within(rpc::EDGE_DEADLINE), request).await);
+            if let Err(refusal) = given_up {
+                tracing::warn!(%replay, %refusal, "a replay whose import failed could not be removed");
+            }
         }
-        self.0.objects.delete(&asked.object).await?;
+        if let Err(error) = self.0.objects.delete(&asked.object()).await {
+            _ = Failure::Broken(error).into_refusal(&format!("removing the file of replay {replay}"));
+        }
         imported
     }
 
-    /// The replay that was begun for the file, by somebody who may.
-    async fn begun(&self, who: &Identity, replay: ReplayId) -> Outcome<Replay> {
-        let none = || Refusal::new(Code::NoSuchReplay, "there is no such replay that waits for a file");
+    /// The replay, if it waits for a file still when it is its turn.
+    async fn begun(&self, replay: ReplayId) -> Outcome<(SemaphorePermit<'_>, Replay)> {
+        let turn = self.0.imports.turns.acquire().await.map_err(anyhow::Error::from)?;
         let request = GetReplayJob { replay };
         let job = rpc::answer(self.0.live.replay_job(rpc::within(rpc::EDGE_DEADLINE), request).await)?;
-        let waits = job.replay.state == ReplayState::Importing && !job.deleted;
-        let replay = waits.then_some(job.replay).ok_or_else(none)?;
-        match self.owns(who, &replay).await? {
-            true => Ok(replay),
-            false => Err(none().into()),
+        if job.replay.state == ReplayState::Importing && !job.deleted {
+            return Ok((turn, job.replay));
         }
+        Err(Refusal::new(Code::NoSuchReplay, "there is no such replay that waits for a file").into())
     }
 
-    async fn import_object(&self, replay: &Replay, object: &str) -> Outcome<ImportedReplay> {
+    async fn store_file(&self, replay: &Replay, object: &str) -> Outcome<Stored> {
         let file = self.0.objects.open_object(object).await?;
         let file = file.ok_or_else(|| anyhow::anyhow!("the object {object} is not there"))?;
         // What an import before this one has left, if the process died in it.
         lines::remove_imported(&self.0.store.db, replay.id).await?;
-        self.import_file(replay, file).await
-    }
-
-    async fn import_file(&self, replay: &Replay, file: ObjectReader) -> Outcome<ImportedReplay> {
         let (pieces, to_read) = mpsc::channel(WAITING);
-        let (portions, mut to_store) = mpsc::channel(WAITING);
+        let (portions, to_store) = mpsc::channel(WAITING);
         let reading = tokio::task::spawn_blocking(move || read(to_read, &portions));
-        let (fed, stored) = tokio::join!(feed(file, pieces), self.store_portions(replay, &mut to_store));
-        // Ends the reader, if storing has failed.
-        drop(to_store);
+        // Each has its end of the channel: if it fails, the reader ends, and with that the other.
+        let (fed, stored) = tokio::join!(feed(file, pieces), self.store_portions(replay, to_store));
         let end = reading.await.map_err(anyhow::Error::from)?;
         let last_ms = stored?;
         fed?;
-        let report = match end {
-            End::Whole(report) => report,
-            End::Malformed(why) => return Err(Refusal::new(Code::BadFile, why).into()),
-        };
-        failpoint::reached("replay.import-stored");
-        let mut tx = self.0.store.db.begin().await?;
-        table::begin(&self.0.store.db, &mut tx, replay.id, None, replay.room_id).await?;
-        tx.commit().await?;
-        let duration_ms = if report.accepted == 0 { 0 } else { last_ms + AFTERGLOW_MS };
-        let end = EndImport { replay: replay.id, duration_ms };
-        let replay = rpc::answer(self.0.live.end_import(rpc::within(rpc::EDGE_DEADLINE), end).await)?;
-        let report = ImportReport {
-            accepted: report.accepted,
-            skipped: by_slug(report.skipped, Skipped::slug),
-            changed: by_slug(report.changed, Changed::slug),
-        };
-        Ok(ImportedReplay { replay, report })
+        match end {
+            End::Whole(report) => Ok(Stored { report, last_ms }),
+            End::Malformed(why) => Err(Refusal::new(Code::BadFile, why).into()),
+        }
     }
 
     /// Stores what the reader gives; returns the time of the last danmaku.
-    async fn store_portions(&self, replay: &Replay, portions: &mut mpsc::Receiver<Vec<Line>>) -> Outcome<u64> {
-        let store = &self.0.store;
+    async fn store_portions(&self, replay: &Replay, mut portions: mpsc::Receiver<Vec<Line>>) -> Outcome<u64> {
+        let (store, imports) = (&self.0.store, &self.0.imports);
         let (mut ids_used, mut last_ms, mut count) = (HashSet::new(), 0, 0);
         while let Some(portion) = portions.recv().await {
             count += portion.len() as u64;
-            if count > MAX_LINES {
-                let detail = format!("the file has more than {MAX_LINES} danmaku");
+            if count > imports.max_danmaku {
+                let detail = format!("the file has more than {} danmaku", imports.max_danmaku);
                 return Err(Refusal::new(Code::TooLarge, detail).into());
             }
+            imports.space.check()?;
             let mut danmaku = Vec::with_capacity(portion.len());
             for line in portion {
                 last_ms = last_ms.max(line.at_ms);
@@ -136,11 +202,29 @@ impl Replays {
         }
     }
 
-    async fn give_import_up(&self, asked: &ImportReplay) -> Outcome<()> {
-        lines::remove_imported(&self.0.store.db, asked.replay).await?;
-        let request = DeleteReplay { caller: asked.caller.clone(), replay: asked.replay };
-        rpc::answer(self.0.live.delete_replay(rpc::within(rpc::EDGE_DEADLINE), request).await)?;
-        Ok(())
+    /// From the answer on the replay is indexed.
+    async fn end_import(&self, replay: &Replay, stored: Stored) -> Outcome<ImportedReplay> {
+        failpoint::reached("replay.import-stored");
+        let Stored { report, last_ms } = stored;
+        let mut tx = self.0.store.db.begin().await?;
+        table::begin(&self.0.store.db, &mut tx, replay.id, None, replay.room_id).await?;
+        tx.commit().await?;
+        let duration_ms = if report.accepted == 0 { 0 } else { last_ms + AFTERGLOW_MS };
+        let end = EndImport { replay: replay.id, duration_ms };
+        let mut pauses = TOLD_AGAIN_AFTER.into_iter();
+        let replay = loop {
+            let ended = rpc::answer(self.0.live.end_import(rpc::within(rpc::EDGE_DEADLINE), end.clone()).await);
+            match (ended, pauses.next()) {
+                (Err(refusal), Some(pause)) if refusal.code == Code::Unavailable => tokio::time::sleep(pause).await,
+                (ended, _) => break ended?,
+            }
+        };
+        let report = ImportReport {
+            accepted: report.accepted,
+            skipped: by_slug(report.skipped, Skipped::slug),
+            changed: by_slug(report.changed, Changed::slug),
+        };
+        Ok(ImportedReplay { replay, report: Some(report) })
     }
 }
 

@@ -1,6 +1,8 @@
 //! A replay's danmaku as they are asked for: a range of time, or a text in them; and how one
 //! is deleted.
 
+use std::time::Duration;
+
 use common::cursor::{List, Position};
 use common::{Outcome, cursor, rpc};
 use idl::access::{Identity, SiteRole};
@@ -9,6 +11,7 @@ use idl::live::{GetReplay, GetStanding, Replay};
 use idl::message::{DeleteReplayDanmaku, ReadReplayDanmaku, ReplayDanmakuPage};
 use idl::replay::ReplayOrigin;
 use idl::{Caller, Code, Refusal, ReplayId, UserId};
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 use super::Replays;
 use crate::delete;
@@ -19,6 +22,10 @@ use crate::store::replay as table;
 const MAX_LIMIT: u32 = 500;
 /// The most characters that are searched for: no danmaku has more.
 const MAX_TEXT_CHARS: usize = 100;
+/// Danmaku that are searched for one page: the database needs some 20 ms for them.
+const SEARCHED_AT_ONCE: i64 = 50_000;
+/// So long a search waits for those before it; then it is refused.
+const SEARCH_WAIT: Duration = Duration::from_secs(1);
 
 impl Replays {
     /// A page of a replay's danmaku.
@@ -29,14 +36,20 @@ impl Replays {
         let list = List::new(format!("replay danmaku {of:?}"));
         let after = asked.cursor.as_deref().map(|cursor| list.read(Some(cursor))).transpose()?;
         let replay = self.visible(asked.replay, asked.caller.clone()).await?;
-        let range =
-            Range { after: after.map(|at| (at.rank, at.id)), from_ms: asked.from_ms, before_ms: asked.before_ms, text };
-        let found = source(&replay)?.read(&self.0.store.db, range, cursor::with_one_more(limit)).await?;
-        let at = |line: &lines::Line| Position { rank: line.place.0, id: line.place.1 };
-        let (found, next_cursor) = cursor::page(found, limit, &list, at);
+        let (source, db) = (source(&replay)?, &self.0.store.db);
+        let after = after.map(|at| (at.rank, at.id));
+        let mut range = Range { after, from_ms: asked.from_ms, before_ms: asked.before_ms, text, ..Range::default() };
+        let turn = if text.is_some() { Some(self.0.searches.turn().await?) } else { None };
+        if turn.is_some() {
+            range.until = source.place(db, range, SEARCHED_AT_ONCE).await?;
+        }
+        let found = source.read(db, range, cursor::with_one_more(limit)).await?;
+        drop(turn);
+        let at = |(rank, id)| Position { rank, id };
+        let (found, next_cursor) = cursor::page(found, limit, &list, |line: &lines::Line| at(line.place));
         Ok(ReplayDanmakuPage {
             items: found.into_iter().map(|line| self.shown(replay.id, line)).collect(),
-            next_cursor,
+            next_cursor: next_cursor.or_else(|| range.until.map(|place| list.write(at(place)))),
         })
     }
 
@@ -82,14 +95,30 @@ impl Replays {
         Err(Refusal::new(Code::NotAllowed, "only the room's moderators may delete danmaku of its replays"))
     }
 
-    /// Whether somebody may do everything with a replay.
-    pub(super) async fn owns(&self, who: &Identity, replay: &Replay) -> Result<bool, Refusal> {
-        Ok(who.role == SiteRole::SiteAdmin || self.role(who.user, replay).await? == RoomRole::Owner)
-    }
-
     async fn role(&self, user: UserId, replay: &Replay) -> Result<RoomRole, Refusal> {
         let request = GetStanding { room: replay.room_id, user };
         Ok(rpc::answer(self.0.live.standing(rpc::within(rpc::EDGE_DEADLINE), request).await)?.role)
+    }
+}
+
+/// Searches take turns: what they look through is not in any index, and the database's
+/// connections are there for everybody.
+#[derive(Debug)]
+pub(super) struct Searches(Semaphore);
+
+impl Default for Searches {
+    fn default() -> Self {
+        Self(Semaphore::new(1))
+    }
+}
+
+impl Searches {
+    async fn turn(&self) -> Result<SemaphorePermit<'_>, Refusal> {
+        let full = || Refusal::new(Code::Unavailable, "too many search at the moment").retry_after_ms(1_000);
+        match tokio::time::timeout(SEARCH_WAIT, self.0.acquire()).await {
+            Ok(Ok(turn)) => Ok(turn),
+            _ => Err(full()),
+        }
     }
 }
 

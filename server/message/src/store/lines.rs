@@ -27,6 +27,8 @@ pub(crate) enum Source {
 pub(crate) struct Range<'a> {
     /// After this one: its time (that of sending, of a broadcast's; else since the beginning) and its id.
     pub(crate) after: Option<(i64, i64)>,
+    /// Up to this one, with it.
+    pub(crate) until: Option<(i64, i64)>,
     /// From this time on, since the beginning.
     pub(crate) from_ms: u64,
     /// Before this time.
@@ -70,31 +72,46 @@ impl Source {
     /// At most `limit` danmaku of a range, in order.
     pub(crate) async fn read(self, db: &Db, range: Range<'_>, limit: i64) -> sqlx::Result<Vec<Line>> {
         let mut sql = QueryBuilder::<Any>::new("SELECT id, text, mode, color, size, sent_at_ms, user_name, ");
-        let (rest, time) = match self {
-            Self::Session { .. } => ("offset_ms, user_id FROM danmaku WHERE deleted_at_ms IS NULL", "sent_at_ms"),
-            Self::File(_) => ("at_ms, sender_hash FROM imported_danmaku WHERE deleted_at_ms IS NULL", "at_ms"),
+        let rest = match self {
+            Self::Session { .. } => "offset_ms, user_id FROM danmaku WHERE deleted_at_ms IS NULL",
+            Self::File(_) => "at_ms, sender_hash FROM imported_danmaku WHERE deleted_at_ms IS NULL",
         };
         sql.push(rest);
         self.only(&mut sql);
-        let since = |ms: u64| self.zero().saturating_add(i64::try_from(ms).unwrap_or(i64::MAX));
-        if range.from_ms > 0 {
-            sql.push(" AND ").push(time).push(" >= ").push_bind(since(range.from_ms));
-        }
-        if let Some(before_ms) = range.before_ms {
-            sql.push(" AND ").push(time).push(" < ").push_bind(since(before_ms));
-        }
-        if let Some((at, id)) = range.after {
-            // Not a comparison of pairs: MySQL would not use the index for it.
-            sql.push(" AND ").push(time).push(" >= ").push_bind(at);
-            sql.push(" AND (").push(time).push(" > ").push_bind(at);
-            sql.push(" OR id > ").push_bind(id).push(")");
-        }
+        self.within(&mut sql, range);
         if let Some(text) = range.text {
             sql.push(" AND text LIKE ").push_bind(like_anywhere(text)).push(" ESCAPE '!'");
         }
-        sql.push(" ORDER BY ").push(time).push(", id LIMIT ").push_bind(limit);
+        sql.push(" ORDER BY ").push(self.time()).push(", id LIMIT ").push_bind(limit);
         let rows = sql.build().fetch_all(db.reader()).await?;
         rows.iter().map(|row| self.line(row)).collect()
+    }
+
+    /// The place of the danmaku that ends the first `count` of a range, whatever their texts
+    /// and also those that were deleted; `None` if there are not more than that. Reads an
+    /// index alone.
+    pub(crate) async fn place(self, db: &Db, range: Range<'_>, count: i64) -> sqlx::Result<Option<(i64, i64)>> {
+        let mut sql = QueryBuilder::<Any>::new("SELECT ");
+        sql.push(self.time()).push(match self {
+            Self::Session { .. } => ", id FROM danmaku WHERE 1 = 1",
+            Self::File(_) => ", id FROM imported_danmaku WHERE 1 = 1",
+        });
+        self.only(&mut sql);
+        self.within(&mut sql, range);
+        sql.push(" ORDER BY ").push(self.time()).push(", id LIMIT 2 OFFSET ").push_bind(count - 1);
+        let rows = sql.build().fetch_all(db.reader()).await?;
+        match rows.as_slice() {
+            [last, _] => Ok(Some((last.try_get(0)?, last.try_get(1)?))),
+            _ => Ok(None),
+        }
+    }
+
+    /// The column that orders them.
+    const fn time(self) -> &'static str {
+        match self {
+            Self::Session { .. } => "sent_at_ms",
+            Self::File(_) => "at_ms",
+        }
     }
 
     /// Time 0 of the replay, in the column that orders it.
@@ -112,6 +129,27 @@ impl Source {
                 sql.push(" AND session_id = ").push_bind(session.as_i64());
             }
             Self::File(replay) => _ = sql.push(" AND replay_id = ").push_bind(replay.as_i64()),
+        }
+    }
+
+    fn within(self, sql: &mut QueryBuilder<Any>, range: Range<'_>) {
+        let (time, since) = (self.time(), |ms: u64| self.zero().saturating_add(i64::try_from(ms).unwrap_or(i64::MAX)));
+        if range.from_ms > 0 {
+            sql.push(" AND ").push(time).push(" >= ").push_bind(since(range.from_ms));
+        }
+        if let Some(before_ms) = range.before_ms {
+            sql.push(" AND ").push(time).push(" < ").push_bind(since(before_ms));
+        }
+        if let Some((at, id)) = range.after {
+            // Not a comparison of pairs: MySQL would not use the index for it.
+            sql.push(" AND ").push(time).push(" >= ").push_bind(at);
+            sql.push(" AND (").push(time).push(" > ").push_bind(at);
+            sql.push(" OR id > ").push_bind(id).push(")");
+        }
+        if let Some((at, id)) = range.until {
+            sql.push(" AND ").push(time).push(" <= ").push_bind(at);
+            sql.push(" AND (").push(time).push(" < ").push_bind(at);
+            sql.push(" OR id <= ").push_bind(id).push(")");
         }
     }
 

@@ -158,8 +158,8 @@ impl Live for FakeLive {
         self.replays.end_import(&request)
     }
 
-    async fn delete_replay(self, _: Context, request: DeleteReplay) -> Result<Done, Refusal> {
-        Ok(self.replays.delete(request.replay))
+    async fn give_import_up(self, _: Context, request: GiveImportUp) -> Result<Done, Refusal> {
+        self.replays.give_up(request.replay)
     }
 
     unused! {
@@ -184,6 +184,7 @@ impl Live for FakeLive {
         replays(ListReplays) -> Replays;
         edit_replay(EditReplay) -> Replay;
         index_replay(IndexReplay) -> Replay;
+        delete_replay(DeleteReplay) -> Done;
         begin_import(BeginImport) -> Replay;
         mark_replay(MarkReplay) -> Done;
     }

@@ -1,13 +1,16 @@
 //! Danmaku files become replays, all of a file or nothing.
 
 use std::collections::HashSet;
+use std::num::NonZeroU64;
 
 use idl::event::RoomRole;
 use idl::live::ReplayState;
-use idl::{Code, DanmakuId, Timestamp, UserId};
+use idl::message::ImportReplay;
+use idl::{Code, DanmakuId, ReplayId, Timestamp, UserId};
+use message::Settings;
 
-use crate::replay_stage::{OWNER, REPLAY, everything, texts};
-use crate::stage::{PATIENCE, ROOM, START, Stage};
+use crate::replay_stage::{LOOK_EVERY, OWNER, REPLAY, everything, texts};
+use crate::stage::{PATIENCE, ROOM, START, Stage, settings};
 
 async fn stage() -> Stage {
     let stage = Stage::new().await;
@@ -36,9 +39,10 @@ async fn a_file_becomes_a_replay_in_the_order_of_its_times() {
     ];
     let imported = stage.import(&file(&lines)).await.unwrap();
     assert_eq!(imported.replay.state, ReplayState::Indexing);
-    let skipped: u64 = imported.report.skipped.values().sum();
-    let changed: u64 = imported.report.changed.values().sum();
-    assert_eq!((imported.report.accepted, skipped, changed), (4, 1, 1), "{:?}", imported.report);
+    let report = imported.report.unwrap();
+    let skipped: u64 = report.skipped.values().sum();
+    let changed: u64 = report.changed.values().sum();
+    assert_eq!((report.accepted, skipped, changed), (4, 1, 1), "{report:?}");
     stage.wake();
     let told = stage.until_shown(1).await;
     assert_eq!((told.duration_ms, told.danmaku_count), (710_500, 4));
@@ -65,7 +69,7 @@ async fn every_danmaku_has_an_id_of_its_own() {
         r#"<d p="5,1,25,16777215,1700000000,0,beef,9007199254740991">the largest</d>"#,
     ];
     let imported = stage.import(&file(&lines)).await.unwrap();
-    assert_eq!(imported.report.accepted, 5);
+    assert_eq!(imported.report.unwrap().accepted, 5);
     stage.wake();
     stage.until_shown(1).await;
     let shown = stage.lines(1).await;
@@ -78,7 +82,7 @@ async fn every_danmaku_has_an_id_of_its_own() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_file_without_danmaku_is_a_replay_without_danmaku() {
     let stage = stage().await;
-    assert_eq!(stage.import("<i></i>").await.unwrap().report.accepted, 0);
+    assert_eq!(stage.import("<i></i>").await.unwrap().report.unwrap().accepted, 0);
     stage.wake();
     let told = stage.until_shown(1).await;
     assert_eq!((told.duration_ms, told.danmaku_count, stage.lines(1).await), (0, 0, vec![]));
@@ -93,15 +97,7 @@ async fn nothing_is_left_of_a_file_that_breaks_off() {
     let refusal = stage.import(&broken).await.unwrap_err();
     assert_eq!(refusal.code, Code::BadFile);
     assert!(refusal.detail.contains("line 5002"), "{}", refusal.detail);
-    assert_eq!(stored(&stage).await, 0);
-    assert!(stage.live.replays.job(REPLAY).unwrap().deleted);
-    stage.wake();
-    let begun = tokio::time::Instant::now();
-    while !stage.live.replays.is_wiped(REPLAY) {
-        assert!(begun.elapsed() < PATIENCE, "it is not wiped");
-        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
-    }
-    assert_eq!((stage.versions().len(), stage.row("attempt").await), (0, None));
+    is_gone(&stage).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -119,19 +115,139 @@ async fn what_a_process_that_died_had_stored_is_not_in_the_replay() {
     assert_eq!(texts(&stage.lines(1).await), ["new"]);
 }
 
+/// So many lines, each later than the one before and with an id of its own.
+fn many(count: usize) -> String {
+    (1..=count).map(|n| format!("<d p=\"{n},1,25,16777215,1700000000,0,beef,{n}\">again</d>\n")).collect()
+}
+
+/// Holds that nothing is left of the import that failed.
+async fn is_gone(stage: &Stage) {
+    assert!(stage.live.replays.job(REPLAY).is_some_and(|job| job.deleted));
+    stage.wake();
+    let begun = tokio::time::Instant::now();
+    while !stage.live.replays.is_wiped(REPLAY) {
+        assert!(begun.elapsed() < PATIENCE, "it is not wiped");
+        tokio::time::sleep(LOOK_EVERY).await;
+    }
+    assert_eq!((stored(stage).await, stage.versions().len(), stage.row("attempt").await), (0, 0, None));
+}
+
 #[tokio::test(flavor = "multi_thread")]
-async fn who_does_not_own_the_room_imports_nothing() {
+async fn a_file_with_too_many_danmaku_is_refused_also_when_much_more_of_it_comes() {
+    let stage = Stage::with(Settings { import_max_danmaku: NonZeroU64::new(3_000).unwrap(), ..settings() }).await;
+    // More than all that waits between the file and the database.
+    let refusal = stage.import(&format!("<i>\n{}</i>", many(60_000))).await.unwrap_err();
+    assert_eq!((refusal.code, refusal.detail.contains("more than 3000")), (Code::TooLarge, true), "{}", refusal.detail);
+    is_gone(&stage).await;
+    assert_eq!(stage.import(&format!("<i>\n{}</i>", many(3_000))).await.unwrap().report.unwrap().accepted, 3_000);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_import_ends_when_the_database_fails() {
     let stage = stage().await;
-    stage.live.change(ROOM, |room| room.roles.clear());
-    let lines = [r#"<d p="1,1,25,16777215,1700000000,0,beef,123">new</d>"#];
+    let fail = "CREATE TRIGGER fail BEFORE INSERT ON imported_danmaku WHEN NEW.id > 3000 \
+         BEGIN SELECT RAISE(ABORT, 'the disk is broken'); END";
+    stage.meddle(fail).await;
+    assert_eq!(stage.import(&format!("<i>\n{}</i>", many(60_000))).await.unwrap_err().code, Code::Internal);
+    is_gone(&stage).await;
+    stage.meddle("DROP TRIGGER fail").await;
+    assert_eq!(stage.import(&format!("<i>\n{}</i>", many(60_000))).await.unwrap().report.unwrap().accepted, 60_000);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_more_than_two_files_are_read_at_once_and_all_are_read() {
+    let stage = stage().await;
+    let file = format!("<i>\n{}</i>", many(2_000));
+    let replays: Vec<ReplayId> = (100..108).map(ReplayId).collect();
+    for &replay in &replays {
+        stage.live.replays.of_file(replay, ROOM, START);
+        stage.objects.put(&ImportReplay { replay }.object(), file.clone().into()).await.unwrap();
+    }
+    // Which replays have some of their danmaku, but not all.
+    let half = "SELECT COUNT(*) FROM (SELECT 1 FROM imported_danmaku GROUP BY replay_id HAVING COUNT(*) < 2000)";
+    let imports = replays.iter().map(|&replay| stage.import_begun(replay));
+    let mut imports = std::pin::pin!(futures::future::join_all(imports));
+    let (mut most, mut looks) = (0, 0);
+    let imported = loop {
+        tokio::select! {
+            imported = &mut imports => break imported,
+            count = stage.number(half) => (most, looks) = (most.max(count.unwrap()), looks + 1),
+        }
+    };
+    assert!(imported.iter().all(Result::is_ok), "{imported:?}");
+    assert!(looks > 0 && most <= 2, "{most} at once, seen in {looks} looks");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_waits_for_no_file_stays_as_it_is() {
+    let stage = stage().await;
+    let line = [r#"<d p="1,1,25,16777215,1700000000,0,beef,123">new</d>"#];
+    stage.import(&file(&line)).await.unwrap();
+    // Once more, as a call whose answer was lost might be.
+    assert_eq!(stage.import_begun(REPLAY).await.unwrap_err().code, Code::NoSuchReplay);
+    stage.wake();
+    assert_eq!(stage.until_shown(1).await.danmaku_count, 1);
+    assert!(!stage.live.replays.job(REPLAY).unwrap().deleted);
+    // Somebody deleted it while the file was on its way.
+    let other = ReplayId(99);
+    stage.live.replays.of_file(other, ROOM, START);
+    stage.live.replays.change(other, |job| job.deleted = true);
+    let object = ImportReplay { replay: other }.object();
+    stage.objects.put(&object, file(&line).into()).await.unwrap();
+    assert_eq!(stage.import_begun(other).await.unwrap_err().code, Code::NoSuchReplay);
+    assert_eq!((stage.objects.get(&object).await.unwrap(), stored(&stage).await), (None, 1));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lost_answer_of_live_loses_no_import() {
+    let stage = stage().await;
+    stage.live.replays.lose_ends(2);
+    let line = [r#"<d p="1,1,25,16777215,1700000000,0,beef,123">new</d>"#];
+    assert_eq!(stage.import(&file(&line)).await.unwrap().replay.state, ReplayState::Indexing);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_import_that_live_holds_for_ended_is_whole_or_gone() {
+    let line = [r#"<d p="1,1,25,16777215,1700000000,0,beef,123">new</d>"#];
+    let stage = stage().await;
+    stage.live.replays.lose_ends(usize::MAX);
+    assert_eq!(stage.import(&file(&line)).await.unwrap_err().code, Code::Unavailable);
+    is_gone(&stage).await;
+    // Live can't be told that it failed, either: then it has not.
+    stage.live.replays.keep_imports();
+    assert_eq!(stage.import(&file(&line)).await.unwrap_err().code, Code::Unavailable);
+    stage.wake();
+    assert_eq!(stage.until_shown(1).await.danmaku_count, 1);
+    assert_eq!(texts(&stage.lines(1).await), ["new"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_that_nobody_imported_goes_with_its_replay() {
+    let stage = stage().await;
     stage.live.replays.of_file(REPLAY, ROOM, START);
-    let object = format!("imports/{REPLAY}.xml");
-    stage.objects.put(&object, file(&lines).into()).await.unwrap();
-    let request = idl::message::ImportReplay { caller: stage.caller(OWNER), replay: REPLAY, object };
-    let refused = stage.message.import_replay(common::rpc::within(PATIENCE), request).await;
-    assert_eq!(common::rpc::answer(refused).unwrap_err().code, Code::NoSuchReplay);
-    assert_eq!(stored(&stage).await, 0);
-    assert!(!stage.live.replays.job(REPLAY).unwrap().deleted, "whoever began it may go on");
+    let object = ImportReplay { replay: REPLAY }.object();
+    stage.objects.put(&object, file(&[]).into()).await.unwrap();
+    stage.live.replays.change(REPLAY, |job| job.deleted = true);
+    is_gone(&stage).await;
+    assert_eq!(stage.objects.get(&object).await.unwrap(), None);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_import_ends_when_the_process_stops() {
+    let stage = stage().await;
+    let file = format!("<i>\n{}</i>", many(200_000));
+    stage.live.replays.of_file(REPLAY, ROOM, START);
+    stage.objects.put(&ImportReplay { replay: REPLAY }.object(), file.into()).await.unwrap();
+    let stop = async {
+        let begun = tokio::time::Instant::now();
+        while stored(&stage).await == 0 {
+            assert!(begun.elapsed() < PATIENCE, "nothing is stored");
+        }
+        stage.lifecycle.soft().cancel();
+    };
+    let (imported, ()) = tokio::join!(stage.import_begun(REPLAY), stop);
+    assert_eq!(imported.unwrap_err().code, Code::Unavailable);
+    assert!(stage.live.replays.job(REPLAY).unwrap().deleted && stored(&stage).await < 200_000);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -11,4 +11,5 @@ mod posting;
 mod reading;
 mod replay_stage;
 mod replays;
+mod searches;
 mod stage;

@@ -16,7 +16,7 @@ use crate::stage::{PATIENCE, ROOM, START, Stage};
 pub(crate) const REPLAY: ReplayId = ReplayId(41);
 /// The owner of [`ROOM`].
 pub(crate) const OWNER: u64 = 1;
-const LOOK_EVERY: Duration = Duration::from_millis(5);
+pub(crate) const LOOK_EVERY: Duration = Duration::from_millis(5);
 
 impl Stage {
     /// live says that there is something to do about the replay.
@@ -137,12 +137,17 @@ impl Stage {
     /// Imports a file into [`ROOM`] as [`REPLAY`].
     pub(crate) async fn import(&self, file: &str) -> Result<ImportedReplay, Refusal> {
         self.live.replays.of_file(REPLAY, ROOM, START);
-        let object = format!("imports/{REPLAY}.xml");
-        self.objects.put(&object, file.to_owned().into()).await.expect("a folder");
-        let request = ImportReplay { caller: self.caller(OWNER), replay: REPLAY, object: object.clone() };
-        let imported = rpc::answer(self.message.import_replay(rpc::within(PATIENCE), request).await);
-        assert_eq!(self.objects.get(&object).await.expect("a folder"), None, "the file is not needed any more");
+        let request = ImportReplay { replay: REPLAY };
+        self.objects.put(&request.object(), file.to_owned().into()).await.expect("a folder");
+        let imported = self.import_begun(REPLAY).await;
+        let left = self.objects.get(&request.object()).await.expect("a folder");
+        assert_eq!(left, None, "the file is not needed any more");
         imported
+    }
+
+    /// Imports the file that lies there into a replay that was begun.
+    pub(crate) async fn import_begun(&self, replay: ReplayId) -> Result<ImportedReplay, Refusal> {
+        rpc::answer(self.message.import_replay(rpc::within(PATIENCE), ImportReplay { replay }).await)
     }
 
     pub(crate) async fn delete_of_replay(&self, caller: Caller, danmaku: DanmakuId) -> Result<Done, Refusal> {

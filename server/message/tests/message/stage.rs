@@ -1,6 +1,6 @@
 //! A message service with stand-ins around it, and the hands to play with it.
 
-use std::num::{NonZeroU32, NonZeroUsize};
+use std::num::{NonZeroU32, NonZeroU64, NonZeroUsize};
 use std::path::Path;
 use std::time::Duration;
 
@@ -45,6 +45,7 @@ pub(crate) fn settings() -> Settings {
         waiting_announcements_per_room: n(2_000),
         announced_rooms_at_once: n(16),
         guaranteed_per_room_per_s: NonZeroU32::new(20).expect("not 0"),
+        import_max_danmaku: NonZeroU64::new(2_000_000).expect("not 0"),
         sender_key: Default::default(),
     }
 }

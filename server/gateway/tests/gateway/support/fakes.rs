@@ -257,6 +257,9 @@ impl Live for Behind {
     async fn end_import(self, _: Context, _: EndImport) -> Result<Replay, Refusal> {
         Err(Refusal::internal())
     }
+    async fn give_import_up(self, _: Context, request: GiveImportUp) -> Result<Done, Refusal> {
+        self.answer(request, Done {}).await
+    }
     async fn replay_job(self, _: Context, _: GetReplayJob) -> Result<ReplayJob, Refusal> {
         Err(Refusal::internal())
     }
@@ -307,7 +310,7 @@ impl Message for Behind {
     }
     async fn import_replay(self, _: Context, request: ImportReplay) -> Result<ImportedReplay, Refusal> {
         let report = ImportReport { accepted: 0, skipped: BTreeMap::new(), changed: BTreeMap::new() };
-        self.answer(request, ImportedReplay { replay: a_replay(), report }).await
+        self.answer(request, ImportedReplay { replay: a_replay(), report: Some(report) }).await
     }
 }
 

@@ -5,13 +5,13 @@ use std::time::Duration;
 
 use common::rpc;
 use idl::live::{
-    BeginImport, DeleteReplay, EditReplay, EndImport, GetReplay, GetReplayJob, IndexReplay, ListReplays, LocatedReplay,
-    MarkReplay, Replay, ReplayIndexed, ReplayJob, ReplayMarkKind, ReplayText, ReplayWiped, Session,
+    BeginImport, DeleteReplay, EditReplay, EndImport, GetReplay, GetReplayJob, GiveImportUp, IndexReplay, ListReplays,
+    LocatedReplay, MarkReplay, Replay, ReplayIndexed, ReplayJob, ReplayMarkKind, ReplayText, ReplayWiped, Session,
 };
 use idl::user::Done;
 use idl::{Caller, LotteryId, Refusal, ReplayId, RoomId, Timestamp};
 
-use super::{World, eventually, soon};
+use super::{World, eventually, idempotency_key, soon};
 
 /// What was read from the queue: of which replays somebody was woken, in order.
 #[derive(Clone, Default)]
@@ -83,8 +83,22 @@ impl World {
     }
 
     pub(crate) async fn begin_import(&self, by: Caller, room: RoomId, title: &str) -> Result<Replay, Refusal> {
-        let begin = BeginImport { caller: by, room, title: title.to_owned() };
+        self.begin_import_with(by, room, title, None).await
+    }
+
+    pub(crate) async fn begin_import_with(
+        &self,
+        by: Caller,
+        room: RoomId,
+        title: &str,
+        key: Option<&str>,
+    ) -> Result<Replay, Refusal> {
+        let begin = BeginImport { caller: by, room, title: title.to_owned(), key: key.map(idempotency_key) };
         rpc::answer(self.client.begin_import(soon(), begin).await)
+    }
+
+    pub(crate) async fn give_import_up(&self, replay: ReplayId) -> Result<Done, Refusal> {
+        rpc::answer(self.client.give_import_up(soon(), GiveImportUp { replay }).await)
     }
 
     pub(crate) async fn end_import(&self, replay: ReplayId, duration_ms: u64) -> Result<Replay, Refusal> {

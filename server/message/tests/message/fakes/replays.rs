@@ -16,6 +16,8 @@ struct Inner {
     jobs: HashMap<ReplayId, ReplayJob>,
     told: Vec<ReplayIndexed>,
     wiped: Vec<ReplayId>,
+    lost_ends: usize,
+    keeps_imports: bool,
 }
 
 impl FakeReplays {
@@ -108,9 +110,22 @@ impl FakeReplays {
         Done {}
     }
 
-    pub(super) fn delete(&self, replay: ReplayId) -> Done {
+    /// So many ends of imports happen without an answer.
+    pub(crate) fn lose_ends(&self, count: usize) {
+        self.lock().lost_ends = count;
+    }
+
+    /// No import can be given up.
+    pub(crate) fn keep_imports(&self) {
+        self.lock().keeps_imports = true;
+    }
+
+    pub(super) fn give_up(&self, replay: ReplayId) -> Result<Done, Refusal> {
+        if self.lock().keeps_imports {
+            return Err(Refusal::new(Code::Unavailable, "live is away"));
+        }
         self.change(replay, |job| job.deleted = true);
-        Done {}
+        Ok(Done {})
     }
 
     pub(super) fn end_import(&self, asked: &EndImport) -> Result<Replay, Refusal> {
@@ -119,6 +134,12 @@ impl FakeReplays {
             job.replay.state = ReplayState::Indexing;
             job.replay.duration_ms = asked.duration_ms;
         });
+        let mut inner = self.lock();
+        if inner.lost_ends > 0 {
+            inner.lost_ends -= 1;
+            return Err(Refusal::new(Code::Unavailable, "the answer is lost"));
+        }
+        drop(inner);
         Ok(self.job(asked.replay).unwrap_or(job).replay)
     }
 }
