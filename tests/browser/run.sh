@@ -7,8 +7,8 @@ root=$(cd ../.. && pwd)
 export GOLIGOLI=${GOLIGOLI:-$root/target/debug/goligoli}
 
 ../need.sh node chromium curl python
-# A debug build reads the page from its folder while it runs.
-[ -f "$root/static/dist/index.html" ] || (cd "$root/static" && npm ci --no-audit --no-fund && npm run build)
+# A debug build reads the page from its folder while it runs, so that one must be of these sources.
+make --silent -C "$root" page
 [ -x "$GOLIGOLI" ] || { ../need.sh rust; (cd "$root" && cargo build --locked -p goligoli); }
 
 npm ci --no-audit --no-fund

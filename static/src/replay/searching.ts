@@ -57,6 +57,7 @@ export function useSearch(id: string) {
         const ms = problem instanceof Problem ? problem.retryAfterMs : null
         if (ms === null || waits >= MOST_WAITS || signal.aborted) throw problem
         await pause(Math.min(LONGEST_WAIT_MS, ms), signal)
+        signal.throwIfAborted()
       }
     }
   }
