@@ -174,6 +174,33 @@ test('the outcome of an import is not lost', async (t) => {
     await page.keyboard.press('Escape')
   })
 
+  await t.test('when the answer is lost: the next try finds what was made', async () => {
+    const name = { name: 'Lost.xml', mimeType: 'text/xml', buffer: Buffer.from(whole) }
+    const keys = []
+    await page.route(/\/replays\?title=Lost/, async (route) => {
+      keys.push(route.request().headers()['idempotency-key'])
+      if (keys.length > 1) return route.continue()
+      await route.fetch()
+      return route.abort('connectionfailed')
+    })
+    await byId(page, 'import-button').click()
+    await byId(page, 'import-file').setInputFiles(name)
+    await byId(page, 'import-submit').click()
+    await byId(page, 'import-refused').waitFor()
+    await byId(page, 'import-submit').click()
+    await byId(page, 'import-accepted').getByText('The file has been imported.').waitFor()
+    assert.ok(keys[0] && keys[0] === keys[1], keys.join())
+    const { items } = await streamer.ask('GET', `/rooms/${room.id}/replays`)
+    assert.equal(items.filter(({ title }) => title === 'Lost').length, 1)
+    await page.keyboard.press('Escape')
+    // The same file once more is another replay.
+    await byId(page, 'import-button').click()
+    await byId(page, 'import-file').setInputFiles(name)
+    await byId(page, 'import-submit').click()
+    await byId(page, 'import-accepted').getByText('2 danmaku were imported.').waitFor()
+    await page.keyboard.press('Escape')
+  })
+
   await t.test('a title is guessed from the file that is chosen, unless one was typed', async () => {
     const choose = (name) => byId(page, 'import-file').setInputFiles({ name, mimeType: 'text/xml', buffer: Buffer.from(whole) })
     await byId(page, 'import-button').click()
@@ -222,6 +249,12 @@ test('an owner whose log-in has lapsed watches on what is hidden', async (t) => 
   await lapse()
   await byId(page, 'danmaku-search').fill('at 3200 s')
   await byId(page, 'search-outcome').getByText('1 found', { exact: true }).waitFor()
+  await lapse()
+  await byId(page, 'download-button').click()
+  await until('the log-in', async () => (await page.context().cookies()).some(({ name }) => name.includes('access')))
+  const [file] = await Promise.all([page.waitForEvent('download'), byId(page, 'download-json').click()])
+  assert.match(file.suggestedFilename(), /\.json$/)
+  assert.equal(await file.failure(), null)
   // What does not exist does not come into being by it.
   await page.goto('/replays/987654321')
   await byId(page, 'replay-trouble').getByText('This replay does not exist, or it is not public.').waitFor()

@@ -3,6 +3,7 @@ import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { Person } from './support/api.js'
 import { Browser, byId, enter, logIn } from './support/browser.js'
+import { clickTimeline, pause } from './support/replays.js'
 import { Server } from './support/server.js'
 import { until } from './support/until.js'
 
@@ -71,6 +72,35 @@ async function takePictures() {
     await page.waitForLoadState('networkidle')
     await save(page, name)
   }
+  const id = await until('the first replay', () => latestReplay(server, room), BUSY_WITHIN_MS)
+  const page = await open({ ...DESKTOP, locale: 'en-US' }, `/replays/${id}`)
+  await showBusiest(page)
+  await save(page, 'replay')
+}
+
+/** The replay of the broadcast before this one, once it can be watched with its lottery. */
+async function latestReplay({ url }, room) {
+  const ask = (path) => fetch(`${url}/api/v1${path}`).then((answer) => answer.json())
+  const { items } = await ask(`/rooms/${room.id}/replays`)
+  const ready = items.find(({ state }) => state === 'ready')
+  if (!ready) return null
+  const { marks } = await ask(`/replays/${ready.id}/manifest?v=${ready.version}`)
+  return marks.length > 0 && ready.id
+}
+
+/** Goes to where most was said, when it has flown into the picture, and points at a mark. */
+async function showBusiest(page) {
+  await byId(page, 'timeline').waitFor()
+  const { heat, replay, marks } = await page.evaluate(() => performance.getEntriesByType('resource').map(({ name }) => name).find((name) => name.includes('/manifest')))
+    .then((url) => fetch(url)).then((answer) => answer.json())
+  const peakMs = heat.counts.indexOf(Math.max(...heat.counts)) * heat.step_ms
+  await pause(page)
+  await clickTimeline(page, (peakMs + 5_000) / replay.duration_ms)
+  await until('lines all over the picture', async () => (await inView(page)) >= 20)
+  await until('the list around them', async () => (await byId(page, 'danmaku-list').locator('li[aria-current=true]').getByTestId('danmaku-row').count()) === 1)
+  const { x, y, width, height } = await byId(page, 'timeline').boundingBox()
+  await page.mouse.move(x + width * (marks.at(-1).at_ms / replay.duration_ms), y + height * 0.4)
+  await byId(page, 'timeline-hover').waitFor()
 }
 
 /** Sends the line and waits until it has flown into the picture. */

@@ -70,5 +70,6 @@ export interface ImportReport {
 
 export interface ImportedReplay {
   replay: Replay
-  report: ImportReport
+  /** Left out if it was asked a second time for what had been imported. */
+  report?: ImportReport
 }

@@ -1,7 +1,8 @@
 /** What the server finds in a replay's danmaku. */
 import { onScopeDispose, ref, shallowRef, watch } from 'vue'
-import { Problem, call } from '../api/call'
+import { call } from '../api/call'
 import type { Page } from '../api/contract'
+import { patiently } from '../api/patience'
 import type { ReplayDanmaku } from '../api/replay'
 import { HIDDEN } from './ownReplay'
 
@@ -9,9 +10,7 @@ const PAGE = 100
 /** Who wants to see more than these searches for more. */
 const MOST_FOUND = 500
 const TYPING_MS = 250
-/** A server that is busy says when to ask again; so many times in a row, and for so long at most. */
-const MOST_WAITS = 5
-const LONGEST_WAIT_MS = 10_000
+const PATIENCE = { mostWaits: 5, longestWaitMs: 10_000 }
 
 export function useSearch(id: string) {
   const term = ref('')
@@ -49,17 +48,9 @@ export function useSearch(id: string) {
     busy.value = false
   }
 
-  async function slice(text: string, signal: AbortSignal): Promise<Page<ReplayDanmaku>> {
-    for (let waits = 0; ; waits++) {
-      try {
-        return await call<Page<ReplayDanmaku>>('GET', `/replays/${id}/danmaku`, { query: { text, cursor, limit: PAGE }, signal, ...HIDDEN })
-      } catch (problem) {
-        const ms = problem instanceof Problem ? problem.retryAfterMs : null
-        if (ms === null || waits >= MOST_WAITS || signal.aborted) throw problem
-        await pause(Math.min(LONGEST_WAIT_MS, ms), signal)
-        signal.throwIfAborted()
-      }
-    }
+  function slice(text: string, signal: AbortSignal): Promise<Page<ReplayDanmaku>> {
+    const query = { text, cursor, limit: PAGE }
+    return patiently(() => call<Page<ReplayDanmaku>>('GET', `/replays/${id}/danmaku`, { query, signal, ...HIDDEN }), { ...PATIENCE, signal })
   }
 
   /** What was asked before is not waited for any more. */
@@ -89,16 +80,4 @@ export function useSearch(id: string) {
     again: () => read(found.value !== null),
     nextPage: () => read(true),
   }
-}
-
-/** Waits, but not for what has ended. */
-function pause(ms: number, signal: AbortSignal): Promise<void> {
-  return new Promise((go) => {
-    const end = () => {
-      window.clearTimeout(timer)
-      go()
-    }
-    const timer = window.setTimeout(end, ms)
-    signal.addEventListener('abort', end, { once: true })
-  })
 }

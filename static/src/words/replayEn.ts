@@ -85,6 +85,7 @@ export const replayEn = {
   /** What the server says about where a file can't be read: English. */
   importWhere: (detail: string) => ` (${detail})`,
   imported: (n: string, one: boolean) => (one ? '1 danmaku was imported.' : `${n} danmaku were imported.`),
+  importedBefore: 'The file has been imported.',
   importedMaking: 'The replay is being made; it is in the list in a moment.',
   importOpen: 'Open the replay',
   skippedTitle: (n: string, one: boolean) => (one ? '1 line was left out:' : `${n} lines were left out:`),

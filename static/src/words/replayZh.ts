@@ -85,6 +85,7 @@ export const replayZh: typeof replayEn = {
     return line ? `（第 ${line} 行）` : ''
   },
   imported: (n) => `已导入 ${n} 条弹幕。`,
+  importedBefore: '文件已导入。',
   importedMaking: '回放正在生成，稍后出现在列表中。',
   importOpen: '打开回放',
   skippedTitle: (n) => `跳过了 ${n} 条：`,

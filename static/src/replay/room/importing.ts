@@ -1,10 +1,14 @@
 /** A file on its way to become a replay. It goes on, and its outcome waits, while its dialog is closed. */
 import { ref, shallowRef, watch } from 'vue'
 import { Problem, freshKey } from '../../api/call'
+import { patiently } from '../../api/patience'
 import type { ImportedReplay, Replay } from '../../api/replay'
-import { reason } from '../../words'
+import { count, reason } from '../../words'
 import { replayWords as t } from '../../words/replay'
 import { importReplay, isReadable, titleOf } from '../ownReplay'
+
+/** Others bring files, too, or the answer to the first try was lost while the server goes on with it. */
+const PATIENCE = { mostWaits: 8, longestWaitMs: 15_000 }
 
 export type Importing = ReturnType<typeof useImport>
 
@@ -56,13 +60,18 @@ export function useImport(room: string, done: (replay: Replay) => void) {
 
   async function sent(chosen: File): Promise<ImportedReplay> {
     if (!(await isReadable(chosen))) throw new Changed()
-    return importReplay(room, title.value.trim(), chosen, key).catch(async (problem) => {
+    return patiently(() => importReplay(room, title.value.trim(), chosen, key), PATIENCE).catch(async (problem) => {
       // A file that changes while it is sent looks like a line that breaks.
       throw (await isReadable(chosen)) ? problem : new Changed()
     })
   }
 
   return { open, file, title, busy, refused, imported, unseen, choose, start }
+}
+
+/** How many danmaku a file has brought. */
+export function accepted({ report }: ImportedReplay): string {
+  return report ? t.value.imported(count(report.accepted), report.accepted === 1) : t.value.importedBefore
 }
 
 class Changed extends Error {}
