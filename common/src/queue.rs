@@ -179,7 +179,7 @@ impl Consumer {
         let Handled::Failed(message, error) = outcome else { return handled(self.topic, "done", 1) };
         let Message { body, attempt } = &message;
         if *attempt >= MAX_ATTEMPTS {
-            tracing::error!(topic = self.topic, body, error, "a message failed {attempt} times and is given up");
+            tracing::error!(topic = self.topic, body, attempt, error, "a message is dead until it is published again");
             return handled(self.topic, "dead", 1);
         }
         tracing::warn!(topic = self.topic, body, attempt, error, "a message failed; it comes again");

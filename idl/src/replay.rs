@@ -11,6 +11,8 @@ use crate::danmaku::{Color, DanmakuText, Mode, Size};
 use crate::live::ReplayMark;
 use crate::{DanmakuId, ReplayId, RoomId, Timestamp};
 
+pub mod layout;
+
 /// A danmaku of a replay.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ReplayDanmaku {

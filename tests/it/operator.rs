@@ -48,6 +48,20 @@ async fn a_site_admin_is_made_by_the_operator() {
 }
 
 #[tokio::test]
+async fn a_command_opens_no_database_but_its_own() {
+    let mut server = Setup::new().start().await;
+    _ = Account::register(&server, "mei").await;
+    _ = server.terminate().await;
+    let (database, away) = (server.data().join("data/live.db"), server.data().join("live.db.away"));
+    std::fs::rename(&database, &away).unwrap();
+    let ran = server.operate(&["admin", "grant", "mei"]).await;
+    assert!(ran.ok && !database.exists(), "{}", ran.err);
+    // Of a replay it has to.
+    refused(&server.operate(&["admin", "reindex", "7"]).await, "there is no replay 7");
+    assert!(database.exists());
+}
+
+#[tokio::test]
 async fn a_forgotten_password_is_reset_by_the_operator() {
     let mut server = Setup::new().start().await;
     let mei = Account::register(&server, "mei").await;

@@ -4,11 +4,12 @@
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
-use goligoli_tests::replay::{Replay, ids, importing, items, list, objects, rows, talk, xml_lines};
+use goligoli_tests::replay::{Replay, Reply, Talker, ids, importing, items, list, objects, rows, talk, xml_lines};
 use goligoli_tests::{Account, Answer, Scene, Server, Setup, until};
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
 use serde_json::Value;
+use sqlx::{Connection as _, SqliteConnection};
 
 /// Repeats the random moments.
 const SEED: &str = "REPLAY_SEED";
@@ -31,8 +32,26 @@ async fn is_whole(server: &Server, scene: &Scene, replay: &Replay, said: &BTreeS
     let lines = xml_lines(&replay.file(&scene.owner, "xml").await.text());
     assert_eq!(lines.into_iter().map(|line| line.fields[7].clone()).collect::<Vec<_>>(), ids(&danmaku));
     replay.swept(server, &scene.owner).await;
-    let of_this = format!("/{}-", replay.id);
-    assert!(objects(server).iter().all(|key| key.contains(&of_this)), "{:?}", objects(server));
+    let known: Vec<String> = listed.iter().map(|one| format!("/{}-", one["id"].as_str().unwrap())).collect();
+    let is_known = |key: &String| known.iter().any(|of_one| key.contains(of_one));
+    assert!(objects(server).iter().all(is_known), "{:?}", objects(server));
+}
+
+/// Whether the process, which is dead, was just making an index of the replay.
+async fn died_at_work(server: &Server, replay: &Replay) -> bool {
+    let file = server.data().join("data/message.db");
+    let mut db = SqliteConnection::connect(&format!("sqlite://{}", file.display())).await.unwrap();
+    let leased = sqlx::query_scalar("SELECT COUNT(*) FROM replay_index WHERE replay_id = ? AND leased_until_ms > 0");
+    let leased: i64 = leased.bind(replay.id.parse::<i64>().unwrap()).fetch_one(&mut db).await.unwrap();
+    db.close().await.unwrap();
+    leased == 1
+}
+
+/// The dice of a test, which a number repeats.
+fn dice(kills: usize) -> StdRng {
+    let seed: u64 = std::env::var(SEED).map_or_else(|_| rand::random(), |seed| seed.parse().unwrap());
+    println!("{kills} kills; {SEED}={seed} repeats their moments");
+    StdRng::seed_from_u64(seed)
 }
 
 async fn after_a_kill_at(point: &str) {
@@ -70,16 +89,54 @@ async fn a_kill_at_any_step_leaves_a_whole_replay() {
 }
 
 const TALKERS: usize = 32;
-/// More than three parts.
-const LINES_OF_EACH: usize = 625;
-const ROUNDS: usize = 4;
-const KILLS_OF_A_ROUND: usize = 5;
+const KILLS: usize = 20;
+
+#[tokio::test]
+async fn kills_at_random_moments_of_a_first_index_leave_a_whole_replay() {
+    /// Of one part: the first index of a short evening.
+    const LINES_OF_EACH: usize = 60;
+    let mut rng = dice(KILLS);
+    let mut server = Setup::new().start().await;
+    let mut scene = Scene::open(&server).await;
+    let accounts = Account::seed(&server, TALKERS).await;
+    let (mut takes, mut met) = (Duration::ZERO, 0);
+    for kill in 0..=KILLS {
+        if kill > 0 {
+            let opened = scene.owner.post(&scene.path("/sessions"), &Value::Null).await.expect(201);
+            opened["id"].as_str().unwrap().clone_into(&mut scene.session);
+        }
+        let mut said = BTreeSet::new();
+        let mut owner = Talker::connect(server.address(), &scene.owner, &scene.room).await;
+        let first = until("the broadcast is on", async || match owner.say("good evening").await {
+            Reply::Accepted(id) => Some(id),
+            Reply::Closed | Reply::Unknown => None,
+        });
+        said.insert(first.await);
+        said.append(&mut talk(&server, &scene.room, &accounts, LINES_OF_EACH).await);
+        let closed = Instant::now();
+        let replay = Replay::of(&scene).await;
+        if kill == 0 {
+            // How long it takes on this machine.
+            _ = replay.ready(&scene.owner).await;
+            takes = closed.elapsed();
+        } else {
+            tokio::time::sleep(rng.random_range(Duration::ZERO..takes)).await;
+            server.kill9().await;
+            met += usize::from(died_at_work(&server, &replay).await);
+            server.start_again().await;
+        }
+        is_whole(&server, &scene, &replay, &said).await;
+    }
+    println!("a first index takes {takes:?}; {met} of {KILLS} kills met one");
+    assert!(met >= KILLS / 2, "hardly any kill met an index that was being made: {met}");
+}
 
 #[tokio::test]
 async fn kills_at_random_moments_leave_a_whole_replay() {
-    let seed: u64 = std::env::var(SEED).map_or_else(|_| rand::random(), |seed| seed.parse().unwrap());
-    println!("{} kills; {SEED}={seed} repeats their moments", ROUNDS * KILLS_OF_A_ROUND);
-    let mut rng = StdRng::seed_from_u64(seed);
+    /// More than three parts.
+    const LINES_OF_EACH: usize = 625;
+    const ROUNDS: usize = 4;
+    let mut rng = dice(KILLS);
     let mut server = Setup::new().start().await;
     let scene = Scene::open(&server).await;
     let accounts = Account::seed(&server, TALKERS).await;
@@ -90,30 +147,32 @@ async fn kills_at_random_moments_leave_a_whole_replay() {
     let replay = Replay::of(&scene).await;
     _ = replay.ready(&scene.owner).await;
     replay.swept(&server, &scene.owner).await;
-    let mut version = 0;
-    let mut index = async |scene: &Scene| {
-        version = scene.owner.get(&replay.path("")).await.expect(200)["version"].as_u64().unwrap();
-        _ = scene.owner.post(&replay.path("/index"), &Value::Null).await.expect(202);
-        version
+    let index = async || {
+        let before = scene.owner.post(&replay.path("/index"), &Value::Null).await.expect(202)["version"].as_u64();
+        before.unwrap()
     };
     let began = Instant::now();
-    let before = index(&scene).await;
-    _ = replay.later(&scene.owner, before).await;
+    let before = index().await;
+    let first = replay.later(&scene.owner, before).await["version"].as_u64().unwrap();
     let takes = began.elapsed();
 
-    let mut attempts = before;
+    let (mut attempts, mut met) = (first, 0);
     for _ in 0..ROUNDS {
-        let before = index(&scene).await;
-        for _ in 0..KILLS_OF_A_ROUND {
+        let mut before = 0;
+        for _ in 0..KILLS / ROUNDS {
+            // Some kills come after the end: there is always something to do for the next one.
+            before = index().await;
             tokio::time::sleep(rng.random_range(Duration::ZERO..takes)).await;
             server.kill9().await;
+            met += usize::from(died_at_work(&server, &replay).await);
             server.start_again().await;
         }
         attempts = replay.later(&scene.owner, before).await["version"].as_u64().unwrap();
         is_whole(&server, &scene, &replay, &said).await;
     }
-    println!("indexing takes {takes:?}; {attempts} attempts");
-    assert!(attempts > ROUNDS as u64 + 4, "hardly any kill met one that was running: {attempts}");
+    println!("indexing takes {takes:?}; {} attempts; {met} of {KILLS} kills met one", attempts - first);
+    assert!(met >= KILLS / 2, "hardly any kill met an index that was being made: {met}");
+    assert!(attempts - first >= (met + 1) as u64, "each that was met is a try of its own");
 }
 
 /// A file of so many danmaku.

@@ -122,7 +122,7 @@ async fn what_belongs_to_a_version_may_be_kept_for_ever() {
     for path in files.clone() {
         let lasting = ask(&format!("{path}?v={version}"), None).await;
         assert_eq!(lasting.status, 200);
-        assert_eq!(lasting.headers["cache-control"], "public, max-age=31536000, immutable", "{path}");
+        assert_eq!(lasting.headers["cache-control"], "public, max-age=31536000, s-maxage=60, immutable", "{path}");
         let etag = lasting.headers["etag"].to_str().unwrap();
         for query in ["".to_owned(), format!("?v={}", version + 1)] {
             let current = ask(&format!("{path}{query}"), None).await;

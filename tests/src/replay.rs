@@ -134,8 +134,9 @@ impl Replay {
             let mut expected: BTreeSet<String> =
                 ["xml", "ass", "json", "pb"].iter().map(|format| format!("danmaku/all.{format}")).collect();
             expected.insert("meta.json".to_owned());
-            for n in 1..=items(&manifest["parts"]).len() {
-                expected.extend(["json", "pb"].map(|format| format!("danmaku/part_{n:05}.{format}")));
+            for (n, part) in (1..).zip(items(&manifest["parts"])) {
+                let segment = part["segment"].as_u64().expect("a number");
+                expected.extend([format!("danmaku/part_{n:05}.json"), format!("danmaku/segment_{segment:05}.pb")]);
             }
             let version = format!("/v{}/", manifest["version"]);
             let of_this = format!("/{}-", self.id);

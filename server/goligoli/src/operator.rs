@@ -211,7 +211,7 @@ async fn alone(config: &Config, command: Command) -> anyhow::Result<()> {
         let data_dir = tokio::task::spawn_blocking(move || DataDir::lock(&folder)).await??;
         let (platform, signer) = platform::open(config, &data_dir, Clock::system())?;
         let accounts = Operator::open(&config.user, &platform, signer).await?;
-        let replays = live::Operator::open(&platform).await?;
+        let replays = live::Operator::of_stopped(&platform);
         let feeds = Feeds::in_folder(data_dir.path());
         anyhow::Ok((data_dir, platform, Site { accounts, replays, feeds }))
     };

@@ -18,7 +18,7 @@ async fn who_reads_no_answer_is_hung_up_on() {
     let data_dir = DataDir::lock(folder.path()).unwrap();
     let (platform, signer) = platform::open(&config, &data_dir, Clock::system()).unwrap();
     let accounts = Operator::open(&config.user, &platform, signer).await.unwrap();
-    let replays = live::Operator::open(&platform).await.unwrap();
+    let replays = live::Operator::of_stopped(&platform);
     let site = Site { accounts, replays, feeds: push::Feeds::in_folder(data_dir.path()) };
     listen(data_dir.path(), site, &platform.lifecycle).unwrap();
 

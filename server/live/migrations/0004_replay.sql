@@ -18,8 +18,11 @@ CREATE TABLE replay (
     -- Counts what an index must show.
     revision BIGINT NOT NULL,
     -- From then on there is something to do: an import has not ended in time, or the index that is shown is of
-    -- an earlier revision, or the replay was deleted. NULL: nothing.
+    -- an earlier revision, or the replay was deleted. Each time that somebody is woken for it, it moves on. NULL:
+    -- nothing.
     due_ms BIGINT,
+    -- How often somebody was woken for what is to be done now.
+    wakes BIGINT NOT NULL,
     -- Where its objects are.
     prefix VARCHAR(96) NOT NULL
 );

@@ -120,7 +120,7 @@ impl Live {
     /// What only the operator may do.
     #[must_use]
     pub fn operator(&self) -> Operator {
-        Operator::new(self.core.db.clone(), self.core.platform.space.clone())
+        Operator::new(self.core.platform.clone(), self.core.db.clone())
     }
 
     /// A client that reaches this service in this process.

@@ -18,7 +18,7 @@ use crate::{Core, MAX_PAGE, text};
 
 mod index;
 mod mark;
-mod wake;
+pub(crate) mod wake;
 
 /// Of a room: replays that were brought in files. Those of broadcasts are not counted.
 const MAX_IMPORTED: i64 = 1_000;

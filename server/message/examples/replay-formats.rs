@@ -10,9 +10,10 @@ use std::io::{BufReader, BufWriter, Error, Write as _};
 use std::path::Path;
 
 use idl::danmaku::{Color, DanmakuText, MAX_TEXT_CHARS, Mode, Size};
+use idl::replay::layout::segment_of;
 use idl::replay::{ReplayDanmaku, ReplayHead, ReplayOrigin, SenderHash};
 use idl::{DanmakuId, ReplayId, RoomId, Timestamp};
-use message::format::protobuf::{self, segment_of};
+use message::format::protobuf;
 use message::format::{Format, Writer, bilibili_xml};
 
 const STARTED_AT: Timestamp = Timestamp(1_700_000_000_000);

@@ -15,12 +15,17 @@ CREATE TABLE replay_index (
     done_changes    BIGINT NOT NULL,
     danmaku_count   BIGINT NOT NULL,
     duration_ms     BIGINT NOT NULL,
-    -- 1: what is shown is what there is, live knows it, and no other try's objects are left.
-    settled         SMALLINT NOT NULL
+    -- Where its objects lie, from the first try on; live forgets a replay before this does.
+    prefix          VARCHAR(96),
+    -- From then on there is something to do that live does not know of: a deletion is not shown
+    -- yet, other tries' objects are left, or a process died in the middle. NULL: nothing.
+    due_ms          BIGINT,
+    -- How often somebody has begun with that.
+    tries           BIGINT NOT NULL
 );
 
 CREATE UNIQUE INDEX replay_index_by_session ON replay_index (session_id);
-CREATE INDEX replay_index_by_settled ON replay_index (settled, replay_id);
+CREATE INDEX replay_index_by_due ON replay_index (due_ms, replay_id);
 
 -- Danmaku that were brought in files.
 CREATE TABLE imported_danmaku (

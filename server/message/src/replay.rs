@@ -1,8 +1,8 @@
 //! Replays: what was said in a broadcast, or brought in a file, as objects that never change.
 //!
-//! live says by the queue that there is something to do, again and again until it is done;
-//! what is to be done is found out here, each time anew, so that nothing depends on how often
-//! a message comes:
+//! live says by the queue that there is something to do, again and again until it is done. What
+//! live does not know of is looked for here ([`look`]). What is to be done is found out each
+//! time anew, so that nothing depends on how often a message comes:
 //!
 //! 1. The broadcast is *sealed*: from then on a post is refused in the transaction that would
 //!    have stored it. So what is read afterwards is all there will ever be.
@@ -10,32 +10,37 @@
 //!    writes only below its own number: nobody reads there yet, and nobody else writes there.
 //! 3. When all objects are stored, the manifest last, the *pointer* is flipped by one
 //!    conditional update to this attempt, and live is told.
-//! 4. The objects of other attempts are removed.
+//! 4. The objects of other attempts are removed. (They are at the beginning of an attempt, too:
+//!    attempts that fail must not fill the disk.)
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use common::data_dir::FreeSpace;
 use common::keys::SecretKey;
 use common::objects::Objects;
 use common::queue::{Message, Queue};
 use common::{Clock, Outcome, Platform, failpoint, rpc};
 use idl::live::{GetReplayJob, LiveClient, ReplayIndexed, ReplayJob, ReplayState, ReplayWiped};
 use idl::message::ImportReplay;
-use idl::{Code, Refusal, ReplayId};
+use idl::replay::layout;
+use idl::{Code, Refusal, ReplayId, Timestamp};
 
 use crate::Settings;
 use crate::store::Store;
 use crate::store::lines;
 use crate::store::replay::{self as table, IndexRow};
 
+mod attempt;
 mod heat;
 mod import;
 mod index;
+mod look;
 mod maker;
 mod read;
 mod sender;
 
+use attempt::{Ended, LEASE};
 use import::Imports;
 use read::Searches;
 pub(crate) use sender::SenderKey;
@@ -44,15 +49,10 @@ pub(crate) use sender::SenderKey;
 const TOPIC: &str = "replay.index";
 /// Replays that are worked at together; each takes some 20 MB.
 const AT_ONCE: usize = 2;
-/// The longest that one may take: ten million danmaku would.
-const WITHIN: Duration = Duration::from_mins(10);
-/// Whoever indexes has so long, and says again and again that it still does.
-const LEASE: Duration = Duration::from_mins(1);
+/// The longest that one may be worked at. An attempt itself ends before.
+const WITHIN: Duration = Duration::from_mins(12);
 /// A revision that no index shows.
 const ANY_REVISION: u64 = u64::MAX >> 1;
-const LOOK_EVERY: Duration = Duration::from_secs(2);
-/// Replays that are looked at together. More: the next look finds them.
-const UNSETTLED_AT_ONCE: i64 = 100;
 
 /// What works at replays. Clones are the same.
 #[derive(Debug, Clone)]
@@ -64,6 +64,7 @@ struct Inner {
     live: LiveClient,
     objects: Objects,
     clock: Clock,
+    space: FreeSpace,
     sender_key: SenderKey,
     imports: Imports,
     searches: Searches,
@@ -80,14 +81,18 @@ impl Replays {
     ) -> anyhow::Result<Self> {
         let (objects, clock) = (platform.objects.clone(), platform.clock.clone());
         let (queue, lifecycle) = (platform.queue.clone(), &platform.lifecycle);
-        // Whoever held one was a process before this one: the data folder is locked.
-        table::void_leases(&store.db).await?;
-        // Files of imports that nobody waits for any more.
-        objects.delete_all("imports").await?;
+        match &queue {
+            // No other process reads this one's queue: it has the database and the objects to itself.
+            Queue::Process(_) => {
+                table::void_leases(&store.db).await?;
+                // Files of imports that nobody waits for any more.
+                objects.delete_all("imports").await?;
+            }
+        }
         let sender_key = SenderKey::new(sender_key);
         let imports = Imports::new(settings, platform);
-        let searches = Searches::default();
-        let replays = Self(Arc::new(Inner { store, live, objects, clock, sender_key, imports, searches }));
+        let (searches, space) = (Searches::default(), platform.space.clone());
+        let replays = Self(Arc::new(Inner { store, live, objects, clock, space, sender_key, imports, searches }));
         let at_work = replays.clone();
         let handler = move |message: Message| {
             let replays = at_work.clone();
@@ -101,84 +106,58 @@ impl Replays {
         Ok(replays)
     }
 
+    /// Never fails: what is not done comes again, from whoever knows of it, and not as fast and
+    /// as often as the queue would have it.
     async fn work_at(&self, body: &str) -> Result<(), Refusal> {
         let Ok(replay) = body.parse() else {
             tracing::error!(body, "a message of {TOPIC} is no replay's id");
             return Ok(());
         };
-        self.work(replay).await.map_err(|failure| failure.into_refusal(&format!("indexing replay {replay}")))
-    }
-
-    /// Sends what is not settled through the queue, as long as the process runs; what nothing
-    /// comes of more and more seldom.
-    async fn look_for_work(&self, queue: &Queue) {
-        let mut rounds: HashMap<ReplayId, (u32, u32)> = HashMap::new();
-        loop {
-            tokio::time::sleep(LOOK_EVERY).await;
-            let unsettled = match table::unsettled(&self.0.store.db, self.0.clock.now(), UNSETTLED_AT_ONCE).await {
-                Ok(unsettled) => unsettled,
-                Err(error) => {
-                    tracing::warn!(error = &error as &dyn std::error::Error, "replays could not be looked for");
-                    continue;
-                }
-            };
-            rounds.retain(|replay, _| unsettled.contains(replay));
-            for replay in unsettled {
-                // In the rounds 0, 1, 3, 7, … up to every 16th.
-                let (wait, pause) = rounds.entry(replay).or_insert((0, 1));
-                if *wait > 0 {
-                    *wait -= 1;
-                    continue;
-                }
-                (*wait, *pause) = (*pause - 1, (*pause * 2).min(16));
-                if let Err(full) = queue.publish(TOPIC, replay.to_string()) {
-                    tracing::warn!(%replay, error = %full, "a replay could not be queued");
-                }
-            }
+        if let Err(failure) = self.work(replay).await {
+            let error = failure.into_refusal(&format!("indexing replay {replay}"));
+            tracing::warn!(%replay, %error, "a replay is not as it should be yet; it comes again");
         }
+        Ok(())
     }
 
     /// Does what is to be done about a replay, from wherever it stands.
     async fn work(&self, replay: ReplayId) -> Outcome<()> {
-        let db = &self.0.store.db;
-        let request = GetReplayJob { replay };
-        let job = match rpc::answer(self.0.live.replay_job(rpc::within(rpc::EDGE_DEADLINE), request).await) {
-            Err(refusal) if refusal.code == Code::NoSuchReplay => {
-                self.remove_file(replay).await?;
-                return Ok(table::forget(db, replay).await?);
-            }
-            job => job?,
-        };
-        if job.deleted {
-            return self.wipe(&job).await;
-        }
+        let Some(job) = self.job_unless_deleted(replay).await? else { return Ok(()) };
         if job.replay.state == ReplayState::Importing {
             return Ok(());
         }
-        table::seal(db, replay, job.replay.session_id, job.replay.room_id).await?;
+        table::seal(&self.0.store.db, replay, job.replay.session_id, job.replay.room_id).await?;
         failpoint::reached("replay.sealed");
-        let now = self.0.clock.now();
-        if table::claim(db, replay, job.revision, now, now.plus_ms(LEASE.as_millis() as u64)).await? {
-            self.attempt(&job).await?;
+        // While the disk is full nothing is made, but what is left over can go.
+        let has_space = self.0.space.check().is_ok();
+        if has_space && self.claim(&job, job.revision).await? && self.attempt(&job).await? == Ended::Deleted {
+            return self.job_unless_deleted(replay).await.map(drop);
         }
         self.settle(&job).await
     }
 
-    async fn attempt(&self, job: &ReplayJob) -> Outcome<()> {
-        let (db, replay) = (&self.0.store.db, job.replay.id);
-        let row = self.row(replay).await?;
-        failpoint::reached("replay.claimed");
-        let indexed = self.index(job, read::source(&job.replay)?, &row).await;
-        let Ok(Some(done)) = indexed else {
-            table::give_up(db, replay, row.attempt).await?;
-            return indexed.map(drop);
-        };
-        failpoint::reached("replay.before-flip");
-        if table::flip(db, replay, done).await? {
-            failpoint::reached("replay.flipped");
-            tracing::info!(%replay, version = done.attempt, danmaku = done.danmaku_count, "a replay was indexed");
+    /// What is to be done about a replay; `None` if live does not know it.
+    async fn job(&self, replay: ReplayId) -> Outcome<Option<ReplayJob>> {
+        let request = GetReplayJob { replay };
+        match rpc::answer(self.0.live.replay_job(rpc::within(rpc::EDGE_DEADLINE), request).await) {
+            Err(refusal) if refusal.code == Code::NoSuchReplay => Ok(None),
+            job => Ok(Some(job?)),
         }
-        Ok(())
+    }
+
+    /// The same; `None` if it was deleted, and what is left of it goes.
+    async fn job_unless_deleted(&self, replay: ReplayId) -> Outcome<Option<ReplayJob>> {
+        match self.job(replay).await? {
+            Some(job) if job.deleted => self.wipe(&job).await?,
+            Some(job) => return Ok(Some(job)),
+            None => self.forget(replay).await?,
+        }
+        Ok(None)
+    }
+
+    async fn claim(&self, job: &ReplayJob, revision: u64) -> Outcome<bool> {
+        let (now, until) = (self.0.clock.now(), until(&self.0.clock, LEASE));
+        Ok(table::claim(&self.0.store.db, job.replay.id, &job.prefix, revision, now, until).await?)
     }
 
     /// Tells live what is shown, and removes what is not.
@@ -189,7 +168,8 @@ impl Replays {
         if row.leased_until > self.0.clock.now() {
             return Ok(());
         }
-        if row.version == 0 || (row.settled && job.replay.version == row.version && row.done_revision >= job.revision) {
+        let is_told = job.replay.version == row.version && row.done_revision >= job.revision;
+        if row.version == 0 || (is_told && !row.is_due) {
             return Ok(());
         }
         let request = ReplayIndexed {
@@ -203,8 +183,7 @@ impl Replays {
         failpoint::reached("replay.told");
         // An attempt that began since has a larger number: what it has written stays.
         for name in self.0.objects.folders(&job.prefix).await? {
-            let version = name.strip_prefix('v').and_then(|version| version.parse().ok());
-            if version.is_some_and(|version: u64| version != row.version && version <= row.attempt) {
+            if layout::version_of(&name).is_some_and(|version| version != row.version && version <= row.attempt) {
                 self.0.objects.delete_all(&format!("{}/{name}", job.prefix)).await?;
             }
         }
@@ -216,20 +195,29 @@ impl Replays {
     async fn wipe(&self, job: &ReplayJob) -> Outcome<()> {
         let (db, replay) = (&self.0.store.db, job.replay.id);
         if self.0.imports.is_running(replay) {
-            // What it stores would be left.
-            return Err(Refusal::new(Code::Unavailable, "the replay that is to be removed is being imported").into());
+            // What it stores would be left. live says again that the replay was deleted.
+            return Ok(());
         }
-        let now = self.0.clock.now();
-        let is_known = table::find(db, replay).await?.is_some();
-        if is_known && !table::claim(db, replay, ANY_REVISION, now, now.plus_ms(LEASE.as_millis() as u64)).await? {
-            // What it writes would be left.
-            return Err(Refusal::new(Code::Unavailable, "somebody indexes the replay that is to be removed").into());
+        let is_known = table::find(&self.0.store.db, replay).await?.is_some();
+        if is_known && !self.claim(job, ANY_REVISION).await? {
+            // What it writes would be left. live says again that the replay was deleted.
+            return Ok(());
         }
         self.0.objects.delete_all(&job.prefix).await?;
         self.remove_file(replay).await?;
         table::forget(db, replay).await?;
         rpc::answer(self.0.live.replay_wiped(rpc::within(rpc::EDGE_DEADLINE), ReplayWiped { replay }).await)?;
         Ok(())
+    }
+
+    /// Removes what is left of a replay that live does not know any more.
+    async fn forget(&self, replay: ReplayId) -> Outcome<()> {
+        let db = &self.0.store.db;
+        if let Some(prefix) = table::prefix(db, replay).await? {
+            self.0.objects.delete_all(&prefix).await?;
+        }
+        self.remove_file(replay).await?;
+        Ok(table::forget(db, replay).await?)
     }
 
     /// Removes a file that was brought, and what was stored of it.
@@ -244,7 +232,7 @@ impl Replays {
     }
 }
 
-/// Where the objects of a version lie.
-fn folder(prefix: &str, version: u64) -> String {
-    format!("{prefix}/v{version}")
+/// So long from now.
+fn until(clock: &Clock, pause: Duration) -> Timestamp {
+    clock.now().plus_ms(u64::try_from(pause.as_millis()).unwrap_or(u64::MAX))
 }

@@ -10,7 +10,7 @@ use common::objects::{ObjectReader, Objects};
 use futures::stream;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use idl::live::LocatedReplay;
-use idl::replay::{ReplayLines, ReplayManifest};
+use idl::replay::{ReplayLines, ReplayManifest, layout};
 use idl::{Caller, Code, Refusal, ReplayId};
 use serde::Deserialize;
 use utoipa::IntoParams;
@@ -23,8 +23,7 @@ use crate::extract::{Path, Query};
 use crate::reply::{Reply, matches_etag};
 use crate::signed::Reads;
 
-/// How long a segment of the binary form is.
-const SEGMENT_MS: u64 = 360_000;
+const BINARY: &str = "application/octet-stream";
 
 pub(super) fn router() -> OpenApiRouter<Gateway> {
     OpenApiRouter::default()
@@ -68,7 +67,7 @@ async fn manifest(
     headers: HeaderMap,
 ) -> Reply<Response> {
     let files = Files::of(&gateway, caller, replay, query.v).await?;
-    files.answer(&gateway, &headers, "meta.json", "application/json", None).await
+    files.answer(&gateway, &headers, layout::MANIFEST, "application/json", None).await
 }
 
 /// Read a part of a replay's danmaku; the manifest says which there are.
@@ -97,7 +96,20 @@ async fn part(
     headers: HeaderMap,
 ) -> Reply<Response> {
     let files = Files::of(&gateway, caller, replay, query.v).await?;
-    files.answer(&gateway, &headers, &part_name(n.into(), "json"), "application/json", None).await
+    let name = layout::part(n.into());
+    if files.are_known(&headers) {
+        return Ok(files.unchanged());
+    }
+    match files.find(&gateway, &name).await? {
+        Found::Object(files, object) => Ok(files.stream(object, "application/json", None)),
+        Found::Nothing(files, manifest) => {
+            let parts = manifest.parts.len() as u64;
+            match (1..=parts).contains(&n.into()) {
+                true => Err(files.lost(&name).into()),
+                false => Err(Refusal::new(Code::NoSuchSegment, format!("the replay has {parts} parts")).into()),
+            }
+        }
+    }
 }
 
 /// Read six minutes of a replay in the binary form of Bilibili's danmaku segments.
@@ -126,39 +138,23 @@ async fn segment(
     headers: HeaderMap,
 ) -> Reply<Response> {
     let files = Files::of(&gateway, caller, replay, query.v).await?;
-    let about = files.about();
-    if matches_etag(&headers, &files.etag()) {
-        return Ok((StatusCode::NOT_MODIFIED, about).into_response());
+    let (n, name) = (u64::from(n), layout::segment(n.into()));
+    if files.are_known(&headers) {
+        return Ok(files.unchanged());
     }
-    let manifest = files.manifest().await?;
-    let segments = manifest.replay.duration_ms.div_ceil(SEGMENT_MS).max(1);
-    if n == 0 || u64::from(n) > segments {
-        return Err(Refusal::new(Code::NoSuchSegment, format!("the replay has {segments} segments")).into());
-    }
-    // Bytes of one message after those of another are the bytes of both together.
-    let parts = manifest.parts.into_iter().filter(move |part| part.segment == u64::from(n));
-    let keys: Vec<String> = parts.map(|part| files.key(&part_name(part.part, "pb"))).collect();
-    let objects = files.objects.clone();
-    let bodies = stream::try_unfold((keys.into_iter(), None), move |(mut keys, mut open)| {
-        let objects = objects.clone();
-        async move {
-            loop {
-                let mut reader: ObjectReader = match open.take() {
-                    Some(reader) => reader,
-                    None => match keys.next() {
-                        Some(key) => {
-                            objects.open_object(&key).await?.ok_or_else(|| anyhow::anyhow!("{key} is gone"))?
-                        }
-                        None => return anyhow::Ok(None),
-                    },
-                };
-                if let Some(piece) = reader.next().await? {
-                    return Ok(Some((piece, (keys, Some(reader)))));
-                }
+    match files.find(&gateway, &name).await? {
+        Found::Object(files, object) => Ok(files.stream(object, BINARY, None)),
+        Found::Nothing(files, manifest) => {
+            let segments = layout::segments(manifest.replay.duration_ms);
+            if manifest.parts.iter().any(|part| part.segment == n) {
+                return Err(files.lost(&name).into());
             }
+            if !(1..=segments).contains(&n) {
+                return Err(Refusal::new(Code::NoSuchSegment, format!("the replay has {segments} segments")).into());
+            }
+            Ok((files.about(), [(header::CONTENT_TYPE, BINARY)]).into_response())
         }
-    });
-    Ok((about, [(header::CONTENT_TYPE, "application/octet-stream")], Body::from_stream(bodies)).into_response())
+    }
 }
 
 /// What the four downloads have in common.
@@ -166,18 +162,18 @@ macro_rules! download {
     ($name:ident, $path:literal, $extension:literal, $content_type:literal, $summary:literal) => {
         #[doc = $summary]
         #[utoipa::path(
-                            get,
-                            path = $path,
-                            tag = "replays",
-                            security((), ("bearer" = []), ("cookie" = [])),
-                            params(("id" = ReplayId, Path, description = "The replay"), VersionQuery),
-                            responses(
-                                (status = 200, description = "The file", content_type = $content_type, body = String,
-                                    headers(("ETag" = String, description = "Changes with the version"))),
-                                (status = 304, description = "As `If-None-Match` has it"),
-                                (status = 409, description = "It is being indexed for the first time"),
-                            )
-                        )]
+                    get,
+                    path = $path,
+                    tag = "replays",
+                    security((), ("bearer" = []), ("cookie" = [])),
+                    params(("id" = ReplayId, Path, description = "The replay"), VersionQuery),
+                    responses(
+                        (status = 200, description = "The file", content_type = $content_type, body = String,
+                            headers(("ETag" = String, description = "Changes with the version"))),
+                        (status = 304, description = "As `If-None-Match` has it"),
+                        (status = 409, description = "It is being indexed for the first time"),
+                    )
+                )]
         async fn $name(
             State(gateway): State<Gateway>,
             Reads(caller): Reads,
@@ -187,7 +183,7 @@ macro_rules! download {
         ) -> Reply<Response> {
             let files = Files::of(&gateway, caller, replay, query.v).await?;
             let name = format!("replay-{replay}.{}", $extension);
-            files.answer(&gateway, &headers, concat!("danmaku/all.", $extension), $content_type, Some(&name)).await
+            files.answer(&gateway, &headers, &layout::whole($extension), $content_type, Some(&name)).await
         }
     };
 }
@@ -241,38 +237,69 @@ impl Files {
         Ok(Self { objects: gateway.0.platform.objects.clone(), caller, located, is_lasting })
     }
 
-    /// Opens an object. A new version may have taken the place of this one a moment ago: then
+    /// Opens an object. A later version may have taken the place of this one a moment ago: then
     /// it is that one's.
-    async fn open(mut self, gateway: &Gateway, name: &str) -> Result<Option<(Self, ObjectReader)>, Refusal> {
+    async fn find(mut self, gateway: &Gateway, name: &str) -> Result<Found, Refusal> {
         loop {
-            let opened = self.objects.open_object(&self.key(name)).await.map_err(|error| failed(error, name))?;
-            if let Some(reader) = opened {
-                return Ok(Some((self, reader)));
+            let object = self.objects.open_object(&self.key(name)).await;
+            if let Some(object) = object.map_err(|error| failed(error, name))? {
+                return Ok(Found::Object(self, object));
             }
+            let manifest = self.manifest().await?;
             let now = Self::of(gateway, self.caller.clone(), self.located.replay.id, None).await?;
+            // What is shown has all its objects: so it had them when they were looked for.
             if now.located.replay.version == self.located.replay.version {
-                return Ok(None);
+                let manifest = manifest.ok_or_else(|| self.lost(layout::MANIFEST))?;
+                return Ok(Found::Nothing(self, manifest));
             }
             self = now;
         }
     }
 
+    async fn manifest(&self) -> Result<Option<ReplayManifest>, Refusal> {
+        let read = async {
+            let body = self.objects.get(&self.key(layout::MANIFEST)).await?;
+            Ok(body.map(|body| serde_json::from_slice(&body)).transpose()?)
+        };
+        read.await.map_err(|error| failed(error, layout::MANIFEST))
+    }
+
+    /// An object of what is shown is not there: somebody has removed it.
+    fn lost(&self, name: &str) -> Refusal {
+        failed(anyhow::anyhow!("{} is not there", self.key(name)), name)
+    }
+
     fn key(&self, name: &str) -> String {
-        format!("{}/v{}/{name}", self.located.prefix, self.located.replay.version)
+        format!("{}/{name}", layout::folder(&self.located.prefix, self.located.replay.version))
     }
 
     fn etag(&self) -> String {
         format!("\"{}\"", self.located.replay.version)
     }
 
-    /// `ETag` and `Cache-Control`. What was not shown to a guest no cache in between may keep.
-    fn about(&self) -> [(header::HeaderName, String); 2] {
-        let who = if self.caller.is_none() { "public" } else { "private" };
-        let how_long = if self.is_lasting { "max-age=31536000, immutable" } else { "no-cache" };
-        [(header::ETAG, self.etag()), (header::CACHE_CONTROL, format!("{who}, {how_long}"))]
+    /// Whether the client has them.
+    fn are_known(&self, headers: &HeaderMap) -> bool {
+        matches_etag(headers, &self.etag())
     }
 
-    /// Answers with an object, piece by piece.
+    fn unchanged(&self) -> Response {
+        (StatusCode::NOT_MODIFIED, self.about()).into_response()
+    }
+
+    /// `ETag` and `Cache-Control`. What was not shown to a guest no cache in between may keep.
+    /// One that may asks again after a minute: a replay that is hidden or deleted has to go from
+    /// there, too, and that changes no version. Whoever has seen a file may keep it.
+    fn about(&self) -> [(header::HeaderName, String); 2] {
+        let caching = match (self.caller.is_none(), self.is_lasting) {
+            (true, true) => "public, max-age=31536000, s-maxage=60, immutable",
+            (false, true) => "private, max-age=31536000, immutable",
+            (true, false) => "public, no-cache",
+            (false, false) => "private, no-cache",
+        };
+        [(header::ETAG, self.etag()), (header::CACHE_CONTROL, caching.to_owned())]
+    }
+
+    /// Answers with an object that every version has.
     async fn answer(
         self,
         gateway: &Gateway,
@@ -281,38 +308,38 @@ impl Files {
         content_type: &'static str,
         file_name: Option<&str>,
     ) -> Reply<Response> {
-        if matches_etag(headers, &self.etag()) {
-            return Ok((StatusCode::NOT_MODIFIED, self.about()).into_response());
+        if self.are_known(headers) {
+            return Ok(self.unchanged());
         }
-        let none = || Refusal::new(Code::NoSuchSegment, "the replay has no such part");
-        let (files, reader) = self.open(gateway, name).await?.ok_or_else(none)?;
-        let about = files.about();
-        let length = reader.bytes();
-        let pieces = stream::try_unfold(reader, |mut reader| async move {
-            anyhow::Ok(reader.next().await?.map(|piece: Bytes| (piece, reader)))
+        match self.find(gateway, name).await? {
+            Found::Object(files, object) => Ok(files.stream(object, content_type, file_name)),
+            Found::Nothing(files, _) => Err(files.lost(name).into()),
+        }
+    }
+
+    /// The answer, piece by piece.
+    fn stream(&self, object: ObjectReader, content_type: &'static str, file_name: Option<&str>) -> Response {
+        let length = object.bytes();
+        let pieces = stream::try_unfold(object, |mut object| async move {
+            anyhow::Ok(object.next().await?.map(|piece: Bytes| (piece, object)))
         });
         let content = [(header::CONTENT_TYPE, content_type.to_owned()), (header::CONTENT_LENGTH, length.to_string())];
-        let mut response = (about, content, Body::from_stream(pieces)).into_response();
+        let mut response = (self.about(), content, Body::from_stream(pieces)).into_response();
         if let Some(value) =
             file_name.and_then(|name| HeaderValue::try_from(format!("attachment; filename=\"{name}\"")).ok())
         {
             response.headers_mut().insert(header::CONTENT_DISPOSITION, value);
         }
-        Ok(response)
-    }
-
-    async fn manifest(&self) -> Result<ReplayManifest, Refusal> {
-        let read = async {
-            let key = self.key("meta.json");
-            let body = self.objects.get(&key).await?.ok_or_else(|| anyhow::anyhow!("{key} is not there"))?;
-            anyhow::Ok(serde_json::from_slice(&body)?)
-        };
-        read.await.map_err(|error| failed(error, "meta.json"))
+        response
     }
 }
 
-fn part_name(part: u64, extension: &str) -> String {
-    format!("danmaku/part_{part:05}.{extension}")
+/// What is where an object would be.
+enum Found {
+    /// It.
+    Object(Files, ObjectReader),
+    /// Nothing; whether that is as it should be the manifest says.
+    Nothing(Files, ReplayManifest),
 }
 
 fn failed(error: anyhow::Error, name: &str) -> Refusal {

@@ -106,7 +106,8 @@ async fn edit_replay(
     Ok(Json(rpc::answer(gateway.live().edit_replay(rpc::within(rpc::EDGE_DEADLINE), request).await)?))
 }
 
-/// Delete a replay for good; again, nothing changes. The room's owner and site admins.
+/// Delete a replay for good. The room's owner and site admins. Again, nothing changes: while
+/// something is left of it that is a success, too; then there is no such replay any more.
 #[utoipa::path(
     delete,
     path = "/api/v1/replays/{id}",

@@ -9,5 +9,6 @@ mod lotteries;
 mod openapi;
 mod page;
 mod rejections;
+mod replay_files;
 mod rest;
 mod support;

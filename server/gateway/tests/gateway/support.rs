@@ -1,7 +1,7 @@
 //! A gateway before fake services: they record what they are asked and answer something
 //! fit, or refuse as a test says.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -27,7 +27,7 @@ use tower::ServiceExt as _;
 
 mod fakes;
 
-pub(crate) use fakes::JPEG;
+pub(crate) use fakes::{JPEG, REPLAY_PREFIX};
 
 pub(crate) const NOW: Timestamp = Timestamp(1_790_000_000_000);
 
@@ -55,6 +55,7 @@ pub(crate) struct Behind {
     refusal: Arc<Mutex<Option<Refusal>>>,
     refusals: Arc<Mutex<BTreeMap<&'static str, Refusal>>>,
     hangs: Arc<Mutex<bool>>,
+    versions: Arc<Mutex<VecDeque<u64>>>,
 }
 
 impl Behind {
@@ -78,6 +79,12 @@ impl Behind {
     /// From now on requests that begin like this are refused like this.
     pub(crate) fn refuse_only(&self, request: &'static str, refusal: Refusal) {
         self.refusals.lock().unwrap().insert(request, refusal);
+    }
+
+    /// From now on these versions of the replay are shown, each to whoever asks next; the last
+    /// one stays.
+    pub(crate) fn show(&self, versions: &[u64]) {
+        *self.versions.lock().unwrap() = versions.iter().copied().collect();
     }
 
     /// From now on nothing is answered.

@@ -21,7 +21,7 @@ impl Stand {
         let data_dir = DataDir::lock(folder.path()).unwrap();
         let (platform, signer) = platform::open(&config, &data_dir, Clock::system()).unwrap();
         let accounts = Operator::open(&config.user, &platform, signer).await.unwrap();
-        let replays = live::Operator::open(&platform).await.unwrap();
+        let replays = live::Operator::of_stopped(&platform);
         let site = Site { accounts, replays, feeds: Feeds::in_folder(data_dir.path()) };
         listen(data_dir.path(), site, &platform.lifecycle).unwrap();
         Self { config, platform, _data_dir: data_dir, _folder: folder }

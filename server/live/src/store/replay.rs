@@ -135,7 +135,8 @@ pub(crate) enum Source {
 
 pub(crate) async fn insert(tx: &mut Tx, new: NewReplay<'_>) -> sqlx::Result<()> {
     const INSERT: &str = "INSERT INTO replay (id, room_id, session_id, title, state, deleted, hidden, started_at_ms, \
-         duration_ms, danmaku_count, version, revision, due_ms, prefix) VALUES (?, ?, ?, ?, ?, 0, 0, ?, ?, 0, 0, 1, ?, ?)";
+         duration_ms, danmaku_count, version, revision, due_ms, wakes, prefix) \
+         VALUES (?, ?, ?, ?, ?, 0, 0, ?, ?, 0, 0, 1, ?, 0, ?)";
     let (session, state, duration_ms, due_ms) = match new.of {
         Source::Broadcast { session, duration_ms } => (Some(session.as_i64()), INDEXING, duration_ms.cast_signed(), 0),
         Source::File { until } => (None, IMPORTING, 0, until.0),
@@ -199,14 +200,15 @@ pub(crate) async fn update_text(tx: &mut Tx, id: ReplayId, title: &str, hidden: 
 
 /// Has it indexed again; an index that is being made counts no more.
 pub(crate) async fn revise(tx: &mut Tx, id: ReplayId) -> sqlx::Result<()> {
-    const REVISE: &str = "UPDATE replay SET revision = revision + 1, due_ms = 0 WHERE id = ?";
+    const REVISE: &str = "UPDATE replay SET revision = revision + 1, due_ms = 0, wakes = 0 WHERE id = ?";
     sqlx::query(REVISE).bind(id.as_i64()).execute(&mut **tx).await?;
     Ok(())
 }
 
 /// Has the replay of a broadcast indexed again; `false` if there is none.
 pub(crate) async fn revise_of_session(tx: &mut Tx, session: SessionId) -> sqlx::Result<bool> {
-    const REVISE: &str = "UPDATE replay SET revision = revision + 1, due_ms = 0 WHERE session_id = ? AND deleted = 0";
+    const REVISE: &str =
+        "UPDATE replay SET revision = revision + 1, due_ms = 0, wakes = 0 WHERE session_id = ? AND deleted = 0";
     let revised = sqlx::query(REVISE).bind(session.as_i64()).execute(&mut **tx).await?;
     Ok(revised.rows_affected() == 1)
 }
@@ -214,14 +216,14 @@ pub(crate) async fn revise_of_session(tx: &mut Tx, session: SessionId) -> sqlx::
 /// From now on nobody sees it, and what is left of it has to go.
 pub(crate) async fn delete(tx: &mut Tx, id: ReplayId) -> sqlx::Result<()> {
     const DELETE: &str =
-        "UPDATE replay SET deleted = 1, revision = revision + 1, due_ms = 0 WHERE id = ? AND deleted = 0";
+        "UPDATE replay SET deleted = 1, revision = revision + 1, due_ms = 0, wakes = 0 WHERE id = ? AND deleted = 0";
     sqlx::query(DELETE).bind(id.as_i64()).execute(&mut **tx).await?;
     Ok(())
 }
 
 /// Deletes an import whose time is over; `false` if it has ended by now.
 pub(crate) async fn delete_stale(tx: &mut Tx, id: ReplayId, now: Timestamp) -> sqlx::Result<bool> {
-    const DELETE: &str = "UPDATE replay SET deleted = 1, revision = revision + 1, due_ms = 0 \
+    const DELETE: &str = "UPDATE replay SET deleted = 1, revision = revision + 1, due_ms = 0, wakes = 0 \
          WHERE id = ? AND state = 0 AND deleted = 0 AND due_ms <= ?";
     let deleted = sqlx::query(DELETE).bind(id.as_i64()).bind(now.0).execute(&mut **tx).await?;
     Ok(deleted.rows_affected() == 1)
@@ -229,8 +231,7 @@ pub(crate) async fn delete_stale(tx: &mut Tx, id: ReplayId, now: Timestamp) -> s
 
 /// Its file was read; nothing changes if that is known.
 pub(crate) async fn end_import(tx: &mut Tx, id: ReplayId, duration_ms: i64) -> sqlx::Result<()> {
-    const END: &str =
-        "UPDATE replay SET state = ?, duration_ms = ?, due_ms = 0 WHERE id = ? AND state = 0 AND deleted = 0";
+    const END: &str = "UPDATE replay SET state = ?, duration_ms = ?, due_ms = 0, wakes = 0 WHERE id = ? AND state = 0 AND deleted = 0";
     sqlx::query(END).bind(INDEXING).bind(duration_ms).bind(id.as_i64()).execute(&mut **tx).await?;
     Ok(())
 }
@@ -239,7 +240,7 @@ pub(crate) async fn end_import(tx: &mut Tx, id: ReplayId, duration_ms: i64) -> s
 /// that are told at once the later one stays.
 pub(crate) async fn show(tx: &mut Tx, index: &ReplayIndexed) -> sqlx::Result<bool> {
     const SHOW: &str = "UPDATE replay SET state = ?, duration_ms = ?, danmaku_count = ?, version = ?, \
-         due_ms = CASE WHEN revision <= ? THEN NULL ELSE 0 END \
+         due_ms = CASE WHEN revision <= ? THEN NULL ELSE 0 END, wakes = 0 \
          WHERE id = ? AND version < ? AND state > 0 AND deleted = 0";
     let shown = sqlx::query(SHOW)
         .bind(READY)
@@ -269,21 +270,36 @@ pub(crate) struct Due {
     pub(crate) replay: ReplayId,
     /// Its import has not ended in time.
     pub(crate) is_stale_import: bool,
-    pub(crate) revision: u64,
+    /// How often somebody was woken for it.
+    pub(crate) wakes: u32,
+    since: Timestamp,
+    revision: i64,
 }
 
-/// Replays that are due, earliest first.
+/// Replays that are due, longest due first.
 pub(crate) async fn due<'e>(
     db: impl Executor<'e, Database = Any>,
     now: Timestamp,
     limit: i64,
 ) -> sqlx::Result<Vec<Due>> {
-    const DUE: &str = "SELECT id, state, deleted, revision FROM replay WHERE due_ms <= ? ORDER BY due_ms, id LIMIT ?";
-    let rows: Vec<(i64, i64, i64, i64)> = sqlx::query_as(DUE).bind(now.0).bind(limit).fetch_all(db).await?;
-    let due = rows.into_iter().map(|(id, state, deleted, revision)| Due {
+    const DUE: &str = "SELECT id, state, deleted, wakes, due_ms, revision FROM replay WHERE due_ms <= ? \
+         ORDER BY due_ms, id LIMIT ?";
+    let rows: Vec<(i64, i64, i64, i64, i64, i64)> = sqlx::query_as(DUE).bind(now.0).bind(limit).fetch_all(db).await?;
+    let due = rows.into_iter().map(|(id, state, deleted, wakes, due_ms, revision)| Due {
         replay: ReplayId::from_i64(id),
         is_stale_import: state == IMPORTING && deleted == 0,
-        revision: revision.cast_unsigned(),
+        wakes: u32::try_from(wakes).unwrap_or(u32::MAX),
+        since: Timestamp(due_ms),
+        revision,
     });
     Ok(due.collect())
+}
+
+/// Somebody was woken: it is due again at `then`, unless something has happened since it was
+/// read.
+pub(crate) async fn woken(tx: &mut Tx, due: Due, then: Timestamp) -> sqlx::Result<()> {
+    const WOKEN: &str = "UPDATE replay SET due_ms = ?, wakes = wakes + 1 WHERE id = ? AND due_ms = ? AND revision = ?";
+    let woken = sqlx::query(WOKEN).bind(then.0).bind(due.replay.as_i64()).bind(due.since.0).bind(due.revision);
+    woken.execute(&mut **tx).await?;
+    Ok(())
 }

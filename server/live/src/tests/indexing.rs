@@ -4,6 +4,8 @@ use idl::live::{ReplayState, Visibility};
 use idl::replay::ReplayOrigin;
 use idl::{Code, ReplayId, RoomId};
 
+use crate::replay::wake::AT_ONCE;
+
 use super::world::{HOUR_MS, World, eventually, refused};
 
 #[tokio::test]
@@ -42,13 +44,71 @@ async fn what_is_due_is_sent_again_by_the_next_process() {
     world.indexed(done, 1, 1).await.unwrap();
     let first = world.consume();
     first.wait_for(due, 1).await;
+    // Once it was noted when it is to be sent again.
+    let is_noted = async || {
+        let due: i64 = world.number("SELECT due_ms FROM replay WHERE due_ms IS NOT NULL").await;
+        (due > 0).then_some(())
+    };
+    eventually("a note", is_noted).await;
     let world = world.restart().await;
     let second = world.consume();
+    // What is sent at a look is there when what becomes due after it is.
+    let probe = world.broadcast(room, 5).await.1.id;
+    second.wait_for(probe, 1).await;
+    assert_eq!((second.times(due), second.times(done)), (0, 0), "not before its time");
+    world.clock.advance_ms(6_000);
     second.wait_for(due, 1).await;
-    // What was sent at that look would be there by now.
     let probe = world.broadcast(room, 5).await.1.id;
     second.wait_for(probe, 1).await;
     assert_eq!(second.times(done), 0);
+}
+
+#[tokio::test]
+async fn what_nothing_comes_of_is_sent_again_ever_more_seldom_and_something_new_at_once() {
+    let world = World::start().await;
+    let woken = world.consume();
+    let room = world.create(1, "title").await.unwrap().id;
+    let id = world.broadcast(room, 0).await.1.id;
+    let noted = async |wakes: i64| {
+        let of_it = format!("SELECT wakes FROM replay WHERE id = {id}");
+        eventually("a note", async || (world.number(&of_it).await == wakes).then_some(())).await;
+    };
+    for (sent, pause_ms) in [(1, 5_000), (2, 10_000), (3, 20_000)] {
+        woken.wait_for(id, sent).await;
+        noted(sent.try_into().unwrap()).await;
+        world.clock.advance_ms(pause_ms - 1);
+        let probe = world.broadcast(room, 0).await.1.id;
+        woken.wait_for(probe, 1).await;
+        world.indexed(probe, 1, 1).await.unwrap();
+        assert_eq!(woken.times(id), sent);
+        world.clock.advance_ms(1);
+    }
+    woken.wait_for(id, 4).await;
+    noted(4).await;
+    world.index_replay(world.member(1), id).await.unwrap();
+    woken.wait_for(id, 5).await;
+    noted(1).await;
+}
+
+#[tokio::test]
+async fn replays_that_nothing_comes_of_hold_up_no_others() {
+    let world = World::start().await;
+    let woken = world.consume();
+    let (room, other) = (world.create(1, "stuck").await.unwrap().id, world.create(1, "other").await.unwrap().id);
+    let stale = world.begin_import(world.member(1), other, "stale").await.unwrap().id;
+    // More than are looked at together.
+    for _ in 0..2 * AT_ONCE {
+        world.broadcast(room, 0).await;
+    }
+    let deleted = world.broadcast(other, 0).await.1.id;
+    world.indexed(deleted, 1, 1).await.unwrap();
+    world.delete_replay(world.member(1), deleted).await.unwrap();
+    woken.wait_for(deleted, 1).await;
+    let last = world.broadcast(other, 0).await.1.id;
+    woken.wait_for(last, 1).await;
+    world.clock.advance_ms(HOUR_MS.cast_signed());
+    eventually("the end of the import", async || world.job(stale).await.unwrap().deleted.then_some(())).await;
+    woken.wait_for(stale, 1).await;
 }
 
 #[tokio::test]
@@ -148,7 +208,7 @@ async fn a_room_has_so_many_imported_replays() {
     world.broadcast(room, 5).await;
     // As if 998 more had been brought. Not through the front: each would be a commit to the disk.
     const COPY: &str = "INSERT INTO replay SELECT id + ?, room_id, session_id, title, state, deleted, hidden, \
-         started_at_ms, duration_ms, danmaku_count, version, revision, due_ms, prefix FROM replay WHERE id = ?";
+         started_at_ms, duration_ms, danmaku_count, version, revision, due_ms, wakes, prefix FROM replay WHERE id = ?";
     let mut tx = world.live.core.db.begin().await.unwrap();
     for n in 1..=998_i64 {
         sqlx::query(COPY).bind(1_000_000 + n).bind(first.as_i64()).execute(&mut *tx).await.unwrap();

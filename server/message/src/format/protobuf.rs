@@ -29,17 +29,8 @@ use crate::format::code::{mode_number, mode_of, sender_hash_of, size_number, siz
 
 mod wire;
 
-/// How much of a replay a segment has.
-pub const SEGMENT_MS: u64 = 360_000;
-
 /// `attr`: it was said in a live broadcast.
 const ATTR_LIVE: i32 = 1 << 1;
-
-/// Which segment a danmaku is in, from 1.
-#[must_use]
-pub const fn segment_of(at_ms: u64) -> u64 {
-    at_ms / SEGMENT_MS + 1
-}
 
 /// `DanmakuElem`, the fields that have a meaning here.
 #[derive(Clone, PartialEq, prost::Message)]

@@ -1,27 +1,22 @@
 //! Indexing: reads a replay's danmaku in pages and stores what is made of them.
 
-use std::time::Duration;
-
 use bytes::Bytes;
-use common::objects::ObjectWriter;
+use common::objects::{ObjectWriter, Objects};
 use common::{Outcome, failpoint};
 use idl::live::ReplayJob;
-use idl::replay::ReplayHead;
-use tokio::time::Instant;
+use idl::replay::{ReplayHead, layout};
 
-use super::maker::{MANIFEST, Made, Maker, names};
-use super::{LEASE, Replays, folder};
+use super::Replays;
+use super::maker::{Made, Maker, names};
 use crate::store::lines::{Line, Range, Source};
-use crate::store::replay::{self as table, IndexRow, Indexed};
+use crate::store::replay::{IndexRow, Indexed};
 
 /// Danmaku that are read at once.
 const PAGE: i64 = 4_000;
-/// How often the lease is renewed.
-const RENEW_EVERY: Duration = Duration::from_secs(LEASE.as_secs() / 4);
 
 impl Replays {
-    /// Stores all objects of an attempt; `None` if another one has begun meanwhile.
-    pub(super) async fn index(&self, job: &ReplayJob, source: Source, row: &IndexRow) -> Outcome<Option<Indexed>> {
+    /// Stores all objects of an attempt.
+    pub(super) async fn index(&self, job: &ReplayJob, source: Source, row: &IndexRow) -> Outcome<Indexed> {
         let (db, replay) = (&self.0.store.db, &job.replay);
         let extent = source.extent(db).await?;
         let head = ReplayHead {
@@ -35,14 +30,12 @@ impl Replays {
             danmaku_count: extent.count,
         };
         let duration_ms = head.duration_ms;
-        let folder = folder(&job.prefix, row.attempt);
-        let mut whole = Vec::new();
-        for name in names() {
-            whole.push(self.0.objects.create(&format!("{folder}/{name}")).await?);
-        }
+        let mut files = Files::create(&self.0.objects, layout::folder(&job.prefix, row.attempt)).await?;
         let mut maker = Maker::new(head, row.attempt, job.marks.clone()).map_err(anyhow::Error::from)?;
-        let (mut after, mut count, mut renewed) = (None, 0, Instant::now());
+        let (mut after, mut count) = (None, 0);
         loop {
+            // Viewers and posts need what is left of the disk.
+            self.0.space.check()?;
             let page = source.read(db, Range { after, ..Range::default() }, PAGE).await?;
             let Some(last) = page.last() else { break };
             after = Some(last.place);
@@ -50,27 +43,15 @@ impl Replays {
             let lines = page.into_iter().map(|line| self.shown(replay.id, line)).collect();
             let made = blocking(maker, move |maker| maker.take(lines)).await?;
             maker = made.0;
-            self.keep(&folder, &mut whole, made.1).await?;
-            if renewed.elapsed() > RENEW_EVERY {
-                let until = self.0.clock.now().plus_ms(LEASE.as_millis() as u64);
-                if !table::renew(db, replay.id, row.attempt, until).await? {
-                    return Ok(None);
-                }
-                renewed = Instant::now();
-            }
+            files.keep(made.1).await?;
         }
         let (made, mut manifest) = maker.end().map_err(anyhow::Error::from)?;
-        self.keep(&folder, &mut whole, made).await?;
-        for file in whole {
-            file.finish().await?;
-        }
-        failpoint::reached("replay.before-manifest");
+        files.keep(made).await?;
         // What was deleted since it was counted makes another attempt; this one is right in itself.
         manifest.replay.danmaku_count = count;
-        let manifest = Bytes::from(serde_json::to_vec(&manifest).map_err(anyhow::Error::from)?);
-        self.0.objects.put(&format!("{folder}/{MANIFEST}"), manifest).await?;
+        files.end(serde_json::to_vec(&manifest).map_err(anyhow::Error::from)?).await?;
         let (attempt, revision, changes) = (row.attempt, job.revision, row.changes);
-        Ok(Some(Indexed { attempt, revision, changes, danmaku_count: count, duration_ms }))
+        Ok(Indexed { attempt, revision, changes, danmaku_count: count, duration_ms })
     }
 
     /// A danmaku as the replay shows it.
@@ -81,16 +62,66 @@ impl Replays {
         }
         danmaku
     }
+}
 
-    async fn keep(&self, folder: &str, whole: &mut [ObjectWriter], made: Made) -> Outcome<()> {
-        for (file, piece) in whole.iter_mut().zip(made.pieces) {
+/// The objects of an attempt, as they are stored.
+struct Files<'a> {
+    objects: &'a Objects,
+    folder: String,
+    /// Those with all danmaku.
+    whole: Vec<ObjectWriter>,
+    /// The segment that is being written.
+    segment: Option<(u64, ObjectWriter)>,
+}
+
+impl<'a> Files<'a> {
+    async fn create(objects: &'a Objects, folder: String) -> Outcome<Self> {
+        let mut whole = Vec::new();
+        for name in names() {
+            whole.push(objects.create(&format!("{folder}/{name}")).await?);
+        }
+        Ok(Self { objects, folder, whole, segment: None })
+    }
+
+    async fn keep(&mut self, made: Made) -> Outcome<()> {
+        for (file, piece) in self.whole.iter_mut().zip(made.pieces) {
             file.write(&piece).await?;
         }
-        for (name, body) in made.objects {
-            self.0.objects.put(&format!("{folder}/{name}"), body).await?;
+        for part in made.parts {
+            self.objects.put(&self.key(&layout::part(part.part)), part.json).await?;
+            failpoint::reached("replay.part-stored");
+            if self.segment.as_ref().is_none_or(|(segment, _)| *segment != part.segment) {
+                self.end_segment().await?;
+                let file = self.objects.create(&self.key(&layout::segment(part.segment))).await?;
+                self.segment = Some((part.segment, file));
+            }
+            if let Some((_, file)) = &mut self.segment {
+                // Bytes of one message after those of another are the bytes of both together.
+                file.write(&part.binary).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn end_segment(&mut self) -> Outcome<()> {
+        if let Some((_, file)) = self.segment.take() {
+            file.finish().await?;
             failpoint::reached("replay.part-stored");
         }
         Ok(())
+    }
+
+    async fn end(mut self, manifest: Vec<u8>) -> Outcome<()> {
+        self.end_segment().await?;
+        for file in std::mem::take(&mut self.whole) {
+            file.finish().await?;
+        }
+        failpoint::reached("replay.before-manifest");
+        Ok(self.objects.put(&self.key(layout::MANIFEST), Bytes::from(manifest)).await?)
+    }
+
+    fn key(&self, name: &str) -> String {
+        format!("{}/{name}", self.folder)
     }
 }
 

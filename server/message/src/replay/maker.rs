@@ -6,10 +6,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 use idl::live::ReplayMark;
+use idl::replay::layout::{self, segment_of};
 use idl::replay::{ReplayDanmaku, ReplayHead, ReplayLines, ReplayManifest, ReplayPart};
 
 use super::heat::Heat;
-use crate::format::protobuf::{self, segment_of};
+use crate::format::protobuf;
 use crate::format::{Format, Writer};
 
 /// The most danmaku of a part.
@@ -65,17 +66,24 @@ impl Write for Outlet {
 pub(crate) struct Made {
     /// Pieces of files that hold all danmaku, in the order of [`names`].
     pub(crate) pieces: Vec<Bytes>,
-    /// Whole objects: name and content.
-    pub(crate) objects: Vec<(String, Bytes)>,
+    /// Whole parts.
+    pub(crate) parts: Vec<MadePart>,
+}
+
+/// A part in both of its forms.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct MadePart {
+    pub(crate) part: u64,
+    pub(crate) segment: u64,
+    pub(crate) json: Bytes,
+    /// A piece of the segment's object.
+    pub(crate) binary: Bytes,
 }
 
 /// The names of the files that hold all danmaku, below the version's folder.
 pub(crate) fn names() -> impl Iterator<Item = String> {
-    WHOLE.iter().map(|format| format!("danmaku/all.{}", format.extension()))
+    WHOLE.iter().map(|format| layout::whole(format.extension()))
 }
-
-/// The name of the manifest, below the version's folder.
-pub(crate) const MANIFEST: &str = "meta.json";
 
 impl Maker {
     pub(crate) fn new(head: ReplayHead, version: u64, marks: Vec<ReplayMark>) -> io::Result<Self> {
@@ -142,13 +150,13 @@ impl Maker {
         };
         let mut binary = protobuf::Writer::begin(Vec::new(), self.head.origin);
         lines.danmaku.iter().try_for_each(|line| binary.line(line))?;
-        made.objects.push((part_name(part.part, "pb"), Bytes::from(binary.end())));
-        made.objects.push((part_name(part.part, "json"), Bytes::from(serde_json::to_vec(&lines)?)));
+        made.parts.push(MadePart {
+            part: part.part,
+            segment: part.segment,
+            json: Bytes::from(serde_json::to_vec(&lines)?),
+            binary: Bytes::from(binary.end()),
+        });
         self.parts.push(part);
         Ok(())
     }
-}
-
-fn part_name(part: u64, extension: &str) -> String {
-    format!("danmaku/part_{part:05}.{extension}")
 }

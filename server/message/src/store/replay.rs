@@ -21,7 +21,17 @@ pub(crate) struct IndexRow {
     pub(crate) done_changes: u64,
     pub(crate) danmaku_count: u64,
     pub(crate) duration_ms: u64,
-    pub(crate) settled: bool,
+    /// Something is to be done that live does not know of.
+    pub(crate) is_due: bool,
+}
+
+/// A replay about which something is to be done that live does not know of.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Due {
+    pub(crate) replay: ReplayId,
+    since: Timestamp,
+    /// How often it was begun before.
+    pub(crate) tries: u32,
 }
 
 /// What an attempt came to.
@@ -51,7 +61,7 @@ pub(crate) async fn begin(
 ) -> sqlx::Result<()> {
     let insert = format!(
         "{}replay_index (replay_id, session_id, room_id, changes, attempt, leased_until_ms, version, done_revision, \
-         done_changes, danmaku_count, duration_ms, settled) VALUES (?, ?, ?, 0, 0, 0, 0, 0, 0, 0, 0, 0)",
+         done_changes, danmaku_count, duration_ms, tries) VALUES (?, ?, ?, 0, 0, 0, 0, 0, 0, 0, 0, 0)",
         db.insert_ignore()
     );
     sqlx::query(sqlx::AssertSqlSafe(insert))
@@ -79,7 +89,7 @@ pub(crate) async fn sealed(tx: &mut Tx, sessions: &HashSet<SessionId>) -> sqlx::
 /// How far the replay is indexed; `None` if it is not known here.
 pub(crate) async fn find(db: &Db, replay: ReplayId) -> sqlx::Result<Option<IndexRow>> {
     const FIND: &str = "SELECT changes, attempt, version, done_revision, done_changes, danmaku_count, duration_ms, \
-         settled, leased_until_ms FROM replay_index WHERE replay_id = ?";
+         due_ms, leased_until_ms FROM replay_index WHERE replay_id = ?";
     sqlx::query(FIND).bind(replay.as_i64()).fetch_optional(db.reader()).await?.as_ref().map(index_row).transpose()
 }
 
@@ -93,26 +103,35 @@ fn index_row(row: &AnyRow) -> sqlx::Result<IndexRow> {
         done_changes: number(4)?,
         danmaku_count: number(5)?,
         duration_ms: number(6)?,
-        settled: number(7)? != 0,
+        is_due: row.try_get::<Option<i64>, _>(7)?.is_some(),
         leased_until: Timestamp(row.try_get(8)?),
     })
 }
 
-/// Begins an attempt; `false` if there is nothing to index that `revision` asks for, or
-/// somebody is at it.
+/// Where the objects of a replay lie that live may not know any more; `None`: there are none.
+pub(crate) async fn prefix(db: &Db, replay: ReplayId) -> sqlx::Result<Option<String>> {
+    const FIND: &str = "SELECT prefix FROM replay_index WHERE replay_id = ?";
+    let row = sqlx::query(FIND).bind(replay.as_i64()).fetch_optional(db.reader()).await?;
+    row.map_or(Ok(None), |row| row.try_get(0))
+}
+
+/// Begins an attempt below `prefix`; `false` if there is nothing to index that `revision` asks
+/// for, or somebody is at it.
 pub(crate) async fn claim(
     db: &Db,
     replay: ReplayId,
+    prefix: &str,
     revision: u64,
     now: Timestamp,
     until: Timestamp,
 ) -> sqlx::Result<bool> {
-    const CLAIM: &str = "UPDATE replay_index SET attempt = attempt + 1, leased_until_ms = ?, settled = 0 \
+    const CLAIM: &str = "UPDATE replay_index SET attempt = attempt + 1, leased_until_ms = ?, prefix = ? \
          WHERE replay_id = ? AND leased_until_ms <= ? \
          AND (version = 0 OR done_revision < ? OR done_changes < changes)";
     let mut tx = db.begin().await?;
     let claimed = sqlx::query(CLAIM)
         .bind(until.0)
+        .bind(prefix)
         .bind(replay.as_i64())
         .bind(now.0)
         .bind(revision.cast_signed())
@@ -137,16 +156,20 @@ pub(crate) async fn give_up(db: &Db, replay: ReplayId, attempt: u64) -> sqlx::Re
     renew(db, replay, attempt, Timestamp(0)).await.map(drop)
 }
 
-/// From now on this attempt is shown; `false` if another one has begun.
-pub(crate) async fn flip(db: &Db, replay: ReplayId, done: Indexed) -> sqlx::Result<bool> {
+/// From now on this attempt is shown; `false` if another one has begun. What is to be done
+/// besides is due at `then`, or at once if something has changed meanwhile.
+pub(crate) async fn flip(db: &Db, replay: ReplayId, done: Indexed, then: Timestamp) -> sqlx::Result<bool> {
     const FLIP: &str = "UPDATE replay_index SET version = attempt, done_revision = ?, done_changes = ?, \
-         danmaku_count = ?, duration_ms = ?, leased_until_ms = 0 WHERE replay_id = ? AND attempt = ? AND version < ?";
+         danmaku_count = ?, duration_ms = ?, leased_until_ms = 0, tries = 0, \
+         due_ms = CASE WHEN changes > ? THEN 0 ELSE ? END WHERE replay_id = ? AND attempt = ? AND version < ?";
     let mut tx = db.begin().await?;
     let flipped = sqlx::query(FLIP)
         .bind(done.revision.cast_signed())
         .bind(done.changes.cast_signed())
         .bind(done.danmaku_count.cast_signed())
         .bind(done.duration_ms.cast_signed())
+        .bind(done.changes.cast_signed())
+        .bind(then.0)
         .bind(replay.as_i64())
         .bind(done.attempt.cast_signed())
         .bind(done.attempt.cast_signed())
@@ -158,7 +181,7 @@ pub(crate) async fn flip(db: &Db, replay: ReplayId, done: Indexed) -> sqlx::Resu
 
 /// Nothing is left to do, unless something has happened since `row` was read.
 pub(crate) async fn settle(db: &Db, replay: ReplayId, row: &IndexRow) -> sqlx::Result<()> {
-    const SETTLE: &str = "UPDATE replay_index SET settled = 1 \
+    const SETTLE: &str = "UPDATE replay_index SET due_ms = NULL, tries = 0 \
          WHERE replay_id = ? AND attempt = ? AND version = ? AND changes = ? AND done_changes = changes";
     let mut tx = db.begin().await?;
     sqlx::query(SETTLE)
@@ -171,24 +194,37 @@ pub(crate) async fn settle(db: &Db, replay: ReplayId, row: &IndexRow) -> sqlx::R
     tx.commit().await
 }
 
-/// Some of the replays about which something is to be done that nobody is at.
-pub(crate) async fn unsettled(db: &Db, now: Timestamp, limit: i64) -> sqlx::Result<Vec<ReplayId>> {
-    const PAGE: &str = "SELECT replay_id FROM replay_index \
-         WHERE settled = 0 AND leased_until_ms <= ? ORDER BY replay_id LIMIT ?";
-    let rows = sqlx::query(PAGE).bind(now.0).bind(limit).fetch_all(db.reader()).await?;
-    rows.iter().map(|row| row.try_get(0).map(ReplayId::from_i64)).collect()
+/// What is due that nobody is at, longest due first.
+pub(crate) async fn due(db: &Db, now: Timestamp, limit: i64) -> sqlx::Result<Vec<Due>> {
+    const PAGE: &str = "SELECT replay_id, due_ms, tries FROM replay_index \
+         WHERE due_ms <= ? AND leased_until_ms <= ? ORDER BY due_ms, replay_id LIMIT ?";
+    let rows = sqlx::query(PAGE).bind(now.0).bind(now.0).bind(limit).fetch_all(db.reader()).await?;
+    let due = |row: &AnyRow| {
+        let (replay, since) = (ReplayId::from_i64(row.try_get(0)?), Timestamp(row.try_get(1)?));
+        Ok(Due { replay, since, tries: u32::try_from(row.try_get::<i64, _>(2)?).unwrap_or(u32::MAX) })
+    };
+    rows.iter().map(due).collect()
+}
+
+/// Somebody begins with it: it is due again at `then`, unless something has happened since it
+/// was read.
+pub(crate) async fn begun(db: &Db, due: Due, then: Timestamp) -> sqlx::Result<()> {
+    const BEGUN: &str = "UPDATE replay_index SET due_ms = ?, tries = tries + 1 WHERE replay_id = ? AND due_ms = ?";
+    let mut tx = db.begin().await?;
+    sqlx::query(BEGUN).bind(then.0).bind(due.replay.as_i64()).bind(due.since.0).execute(&mut *tx).await?;
+    tx.commit().await
 }
 
 /// A danmaku of a broadcast was deleted: if it has a replay, that is to be indexed again.
 pub(crate) async fn session_changed(tx: &mut Tx, session: SessionId) -> sqlx::Result<()> {
-    const CHANGED: &str = "UPDATE replay_index SET changes = changes + 1, settled = 0 WHERE session_id = ?";
+    const CHANGED: &str = "UPDATE replay_index SET changes = changes + 1, due_ms = 0, tries = 0 WHERE session_id = ?";
     sqlx::query(CHANGED).bind(session.as_i64()).execute(&mut **tx).await?;
     Ok(())
 }
 
 /// The same for a replay that was brought in a file.
 pub(crate) async fn replay_changed(tx: &mut Tx, replay: ReplayId) -> sqlx::Result<()> {
-    const CHANGED: &str = "UPDATE replay_index SET changes = changes + 1, settled = 0 WHERE replay_id = ?";
+    const CHANGED: &str = "UPDATE replay_index SET changes = changes + 1, due_ms = 0, tries = 0 WHERE replay_id = ?";
     sqlx::query(CHANGED).bind(replay.as_i64()).execute(&mut **tx).await?;
     Ok(())
 }
@@ -196,10 +232,9 @@ pub(crate) async fn replay_changed(tx: &mut Tx, replay: ReplayId) -> sqlx::Resul
 /// The replay was deleted. A broadcast stays sealed.
 pub(crate) async fn forget(db: &Db, replay: ReplayId) -> sqlx::Result<()> {
     let mut tx = db.begin().await?;
-    sqlx::query("UPDATE replay_index SET settled = 1 WHERE replay_id = ?")
-        .bind(replay.as_i64())
-        .execute(&mut *tx)
-        .await?;
+    const FORGET: &str =
+        "UPDATE replay_index SET due_ms = NULL, leased_until_ms = 0, prefix = NULL WHERE replay_id = ?";
+    sqlx::query(FORGET).bind(replay.as_i64()).execute(&mut *tx).await?;
     sqlx::query("DELETE FROM replay_index WHERE replay_id = ? AND session_id IS NULL")
         .bind(replay.as_i64())
         .execute(&mut *tx)
@@ -216,9 +251,11 @@ pub(crate) async fn skip_attempts(db: &Db) -> sqlx::Result<()> {
     tx.commit().await
 }
 
-/// Nobody who could be at one is left: the database was this process's alone before.
+/// Nobody who could be at one is left: the database was this process's alone before. What they
+/// were at is due.
 pub(crate) async fn void_leases(db: &Db) -> sqlx::Result<()> {
+    const VOID: &str = "UPDATE replay_index SET leased_until_ms = 0, due_ms = 0, tries = 0 WHERE leased_until_ms > 0";
     let mut tx = db.begin().await?;
-    sqlx::query("UPDATE replay_index SET leased_until_ms = 0 WHERE leased_until_ms > 0").execute(&mut *tx).await?;
+    sqlx::query(VOID).execute(&mut *tx).await?;
     tx.commit().await
 }

@@ -9,6 +9,7 @@ mod imports;
 mod keywords;
 mod posting;
 mod reading;
+mod replay_failures;
 mod replay_stage;
 mod replays;
 mod searches;

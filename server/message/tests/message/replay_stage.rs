@@ -34,7 +34,7 @@ impl Stage {
     /// Waits until live was told of this version, and nothing is left to do.
     pub(crate) async fn until_shown(&self, version: u64) -> ReplayIndexed {
         self.until_row("the version is shown", "version", version.cast_signed()).await;
-        self.until_row("it is settled", "settled", 1).await;
+        self.until_row("nothing is left to do", "due_ms IS NULL", 1).await;
         let told = self.live.replays.told(REPLAY);
         let last = told.last().expect("live was told").clone();
         assert_eq!(last.version, version, "{told:?}");

@@ -231,8 +231,8 @@ async fn a_lease_is_respected_until_it_ends_and_a_restart_ends_it() {
         let until = stage.clock.now().0 + LEASE_MS;
         let sealed = format!(
             "INSERT INTO replay_index (replay_id, session_id, room_id, changes, attempt, leased_until_ms, version, \
-             done_revision, done_changes, danmaku_count, duration_ms, settled) \
-             VALUES ({REPLAY}, {ROOM}, {ROOM}, 0, 4, {until}, 0, 0, 0, 0, 0, 0)"
+             done_revision, done_changes, danmaku_count, duration_ms, due_ms, tries) \
+             VALUES ({REPLAY}, {ROOM}, {ROOM}, 0, 4, {until}, 0, 0, 0, 0, 0, 0, 0)"
         );
         stage.meddle(&sealed).await;
         for version in [1, 4] {

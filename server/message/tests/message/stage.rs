@@ -4,6 +4,7 @@ use std::num::{NonZeroU32, NonZeroU64, NonZeroUsize};
 use std::path::Path;
 use std::time::Duration;
 
+use common::data_dir::FreeSpace;
 use common::health::Health;
 use common::objects::Objects;
 use common::queue::Queue;
@@ -70,6 +71,32 @@ impl Stage {
     }
 
     async fn start(dir: TempDir, settings: Settings, clock: Clock, live: FakeLive, push: FakePush) -> Self {
+        Self::start_on(FreeSpace::default(), dir, settings, clock, live, push).await
+    }
+
+    /// Stops and starts again, on a disk that is full.
+    #[cfg(target_os = "linux")]
+    pub(crate) async fn restarted_on_a_full_disk(self) -> Self {
+        self.lifecycle.stop(PATIENCE).await;
+        // It has no room for anything.
+        let space = FreeSpace::watch(Path::new("/proc"), &Health::default(), &Lifecycle::new());
+        let full = async {
+            while space.check().is_ok() {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, full).await.expect("it is full");
+        Self::start_on(space, self.dir, settings(), self.clock, self.live, self.push).await
+    }
+
+    async fn start_on(
+        space: FreeSpace,
+        dir: TempDir,
+        settings: Settings,
+        clock: Clock,
+        live: FakeLive,
+        push: FakePush,
+    ) -> Self {
         let lifecycle = Lifecycle::new();
         let signer = Signer::load_or_create(dir.path(), clock.clone()).expect("a key");
         let platform = Platform {
@@ -80,7 +107,7 @@ impl Stage {
             clock: clock.clone(),
             lifecycle: lifecycle.clone(),
             health: Health::default(),
-            space: Default::default(),
+            space,
             verifier: signer.verifier(Revocations::default()),
         };
         let message = Message::start(

@@ -42,6 +42,13 @@ impl Behind {
     }
 }
 
+impl Behind {
+    fn next_version(&self) -> Option<u64> {
+        let mut versions = self.versions.lock().unwrap();
+        if versions.len() > 1 { versions.pop_front() } else { versions.front().copied() }
+    }
+}
+
 fn logged_in() -> LoggedIn {
     LoggedIn {
         account: account(),
@@ -238,7 +245,8 @@ impl Live for Behind {
         self.answer(request, Replays { items: vec![a_replay()], next_cursor: None }).await
     }
     async fn replay(self, _: Context, request: GetReplay) -> Result<LocatedReplay, Refusal> {
-        self.answer(request, LocatedReplay { replay: a_replay(), prefix: REPLAY_PREFIX.to_owned() }).await
+        let replay = Replay { version: self.next_version().unwrap_or(a_replay().version), ..a_replay() };
+        self.answer(request, LocatedReplay { replay, prefix: REPLAY_PREFIX.to_owned() }).await
     }
     async fn edit_replay(self, _: Context, request: EditReplay) -> Result<Replay, Refusal> {
         self.answer(request, a_replay()).await

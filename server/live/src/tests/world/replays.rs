@@ -131,6 +131,12 @@ impl World {
         rpc::answer(self.client.mark_replay(soon(), mark).await)
     }
 
+    /// The first number that a question to the database has.
+    pub(crate) async fn number(&self, sql: &str) -> i64 {
+        let number = sqlx::query_scalar(sqlx::AssertSqlSafe(sql.to_owned()));
+        number.fetch_one(self.live.core.db.reader()).await.unwrap()
+    }
+
     /// Whether something is to be done about a replay, sooner or later; `None` if it has no row.
     pub(crate) async fn is_due(&self, replay: ReplayId) -> Option<bool> {
         let due = sqlx::query_scalar("SELECT due_ms FROM replay WHERE id = ?").bind(replay.as_i64());

@@ -34,13 +34,6 @@ fn an_elements_bytes_are_those_of_the_original() {
 }
 
 #[test]
-fn segments_have_six_minutes_and_are_numbered_from_one() {
-    for (at_ms, segment) in [(0, 1), (359_999, 1), (360_000, 2), (3_600_000, 11)] {
-        assert_eq!(segment_of(at_ms), segment);
-    }
-}
-
-#[test]
 fn an_empty_segment_has_no_bytes() {
     assert!(written(ReplayOrigin::Broadcast, &[]).is_empty());
     assert_eq!(read(&[]).next(), None);

@@ -1,6 +1,6 @@
 //! What the stand-in for live knows of replays.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use idl::live::*;
@@ -16,6 +16,10 @@ struct Inner {
     jobs: HashMap<ReplayId, ReplayJob>,
     told: Vec<ReplayIndexed>,
     wiped: Vec<ReplayId>,
+    /// How often jobs were asked for.
+    asks: usize,
+    wiped_after: Option<usize>,
+    unanswered: HashSet<ReplayId>,
     lost_ends: usize,
     keeps_imports: bool,
 }
@@ -82,8 +86,32 @@ impl FakeReplays {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// How often somebody has asked what is to be done about replays.
+    pub(crate) fn asks(&self) -> usize {
+        self.lock().asks
+    }
+
+    /// After so many more answers, everything was deleted and wiped.
+    pub(crate) fn wipe_after(&self, asks: usize) {
+        let mut inner = self.lock();
+        inner.wiped_after = Some(inner.asks + asks);
+    }
+
+    /// Nobody learns what is to be done about this one.
+    pub(crate) fn keep_unanswered(&self, replay: ReplayId) {
+        self.lock().unanswered.insert(replay);
+    }
+
     pub(super) fn answer_job(&self, replay: ReplayId) -> Result<ReplayJob, Refusal> {
-        self.job(replay).ok_or_else(none)
+        let mut inner = self.lock();
+        inner.asks += 1;
+        if inner.wiped_after.is_some_and(|asks| inner.asks > asks) {
+            inner.jobs.clear();
+        }
+        if inner.unanswered.contains(&replay) {
+            return Err(Refusal::new(Code::Unavailable, "live is away"));
+        }
+        inner.jobs.get(&replay).cloned().ok_or_else(none)
     }
 
     pub(super) fn locate(&self, replay: ReplayId) -> Result<LocatedReplay, Refusal> {
