@@ -86,6 +86,30 @@ async fn exported(server: &Server, imported: &Value) -> String {
 }
 
 #[tokio::test]
+async fn a_key_makes_a_repetition_safe() {
+    let server = Setup::new().start().await;
+    let scene = Scene::open(&server).await;
+    let file = server.data().join("evening.xml");
+    std::fs::write(&file, FILE).unwrap();
+    let desk = Desk { server: &server, file: &file, room: &scene.room };
+    let import = async |key: &str| desk.import(Some(&scene.owner.token), &["--key", key]).await;
+    let ids = async |key: &str| {
+        let ran = import(key).await;
+        assert_eq!(ran.code, Some(0), "{}", ran.err);
+        let imported: Value = serde_json::from_str(&ran.out).unwrap();
+        (imported["replay"]["id"].clone(), ran.err)
+    };
+    let (first, said) = ids("evening").await;
+    assert!(said.starts_with("3 danmaku are replay "), "{said}");
+    let (again, said) = ids("evening").await;
+    assert!(again == first && said.starts_with("this was imported before"), "{said}");
+    assert_ne!(ids("another").await.0, first);
+    let ran = import("with a blank").await;
+    assert!(ran.code == Some(2) && ran.err.contains("visible ASCII"), "{}", ran.err);
+    assert_eq!(replays(&server, &scene.room).await.len(), 2);
+}
+
+#[tokio::test]
 async fn what_can_not_be_imported_is_refused_and_leaves_nothing() {
     let server = Setup::new().start().await;
     let scene = Scene::open(&server).await;

@@ -236,6 +236,70 @@ async fn a_file_that_is_too_large_is_refused() {
 }
 
 #[tokio::test]
+async fn an_upload_without_an_end_is_cut_at_the_limit() {
+    const MEGABYTES: usize = 32;
+    let server = Setup::new().set("GATEWAY__IMPORT_MAX_BYTES", &(MEGABYTES << 20).to_string()).start().await;
+    let scene = Scene::open(&server).await;
+    let small = "<i><d p=\"1,1,25,255\">hm</d></i>";
+    let replay = Answer::to(importing(&scene.owner, &scene.room, "Small").body(small)).await.expect(201);
+    let before = peak_resident_bytes(server.pid());
+    let mut upload = Upload::begin(&server, &scene, CHUNKED).await;
+    let (piece, mut taken) = (megabyte(0), 0);
+    while taken < 2_048 && upload.chunk(piece.as_bytes()).await {
+        taken += 1;
+    }
+    // Some of it lies in the buffers of both sockets.
+    assert!((MEGABYTES - 1..MEGABYTES + 32).contains(&taken), "{taken} MB of 2 GB were taken");
+    let (status, answer) = upload.answer().await;
+    assert!(status == "413" && answer.contains("too-large"), "{answer}");
+    let grown = peak_resident_bytes(server.pid()) - before;
+    assert!(grown < 16 << 20, "memory grew by {grown} bytes");
+    Replay::from(&replay["replay"]).ready(&scene.owner).await;
+    _ = scene.owner.delete(&Replay::from(&replay["replay"]).path("")).await;
+    nothing_is_left(&server, &scene, "endless").await;
+}
+
+#[tokio::test]
+async fn a_file_with_too_many_danmaku_is_refused() {
+    let server = Setup::new().set("MESSAGE__IMPORT_MAX_DANMAKU", "1000").start().await;
+    let scene = Scene::open(&server).await;
+    let file = |count: usize| format!("<i>{}</i>", "<d p=\"1,1,25,255\">hm</d>".repeat(count));
+    // Much more than what waits between the file and the database.
+    let answer = Answer::to(importing(&scene.owner, &scene.room, "Many").body(file(200_000))).await;
+    answer.refused(413, "too-large");
+    nothing_is_left(&server, &scene, "too many danmaku").await;
+    let most = Answer::to(importing(&scene.owner, &scene.room, "Most").body(file(1_000))).await.expect(201);
+    assert_eq!(most["report"]["accepted"], 1_000);
+}
+
+#[tokio::test]
+async fn a_repeated_import_is_one_replay() {
+    let server = Setup::new().start().await;
+    let scene = Scene::open(&server).await;
+    let import = async |title: &str, file: &str| {
+        let request = importing(&scene.owner, &scene.room, title).header("Idempotency-Key", "evening");
+        Answer::to(request.body(file.to_owned())).await
+    };
+    let (file, broken) = ("<i><d p=\"1,1,25,255\">hm</d></i>", "<i>\n<d");
+    import("By hand", broken).await.refused(422, "bad-file");
+    // The one that failed does not count. This one does not end for now.
+    let mut upload = Upload::begin(&server, &scene, &format!("{CHUNKED}\r\nIdempotency-Key: evening")).await;
+    assert!(upload.chunk(file.as_bytes()).await);
+    until("it has begun", async || objects(&server).iter().any(|key| key.starts_with("imports/")).then_some(())).await;
+    let running = import("By hand", file).await;
+    assert_eq!(running.headers["retry-after"], "5");
+    running.refused(409, "replay-not-ready");
+    import("Another", file).await.refused(422, "idempotency-key-reused");
+    upload.0.write_all(b"0\r\n\r\n").await.unwrap();
+    let (status, answer) = upload.answer().await;
+    assert_eq!(status, "201", "{answer}");
+    let again = import("By hand", file).await.expect(201);
+    assert!(again["report"].is_null() && again["replay"]["title"] == "By hand", "{again}");
+    assert!(answer.contains(&format!("\"id\":{}", again["replay"]["id"])), "{answer}");
+    assert_eq!(list(&scene.owner, &scene.room).await.len(), 1);
+}
+
+#[tokio::test]
 async fn an_upload_that_breaks_off_leaves_nothing() {
     let server = Setup::new().start().await;
     let scene = Scene::open(&server).await;
