@@ -111,6 +111,10 @@ test('a replay where there is little room', async (t) => {
       }
       const picture = await byId(page, 'danmaku-layer').boundingBox()
       assert.ok(picture.height >= 60, `there is room for lines: ${picture.height} px`)
+      await byId(page, 'settings-button').click()
+      const panel = await page.locator('.panel[role=group]').boundingBox()
+      assert.ok(panel.y >= 0 && panel.y + panel.height <= viewport.height, `the settings are at ${JSON.stringify(panel)}`)
+      await byId(page, 'settings-button').press('Escape')
       await byId(page, 'danmaku-list').evaluate((list) => list.scrollIntoView({ block: 'end' }))
       const seen = await page.evaluate(() => {
         const [stage, list] = ['stage', 'danmaku-list'].map((id) => document.querySelector(`[data-testid=${id}]`).getBoundingClientRect())

@@ -3,7 +3,7 @@ import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { Person } from './support/api.js'
 import { Browser, byId, enter, logIn } from './support/browser.js'
-import { clickTimeline, pause } from './support/replays.js'
+import { clickTimeline } from './support/replays.js'
 import { Server } from './support/server.js'
 import { until } from './support/until.js'
 
@@ -94,13 +94,12 @@ async function showBusiest(page) {
   const { heat, replay, marks } = await page.evaluate(() => performance.getEntriesByType('resource').map(({ name }) => name).find((name) => name.includes('/manifest')))
     .then((url) => fetch(url)).then((answer) => answer.json())
   const peakMs = heat.counts.indexOf(Math.max(...heat.counts)) * heat.step_ms
-  await pause(page)
   await clickTimeline(page, (peakMs + 5_000) / replay.duration_ms)
-  await until('lines all over the picture', async () => (await inView(page)) >= 20)
-  await until('the list around them', async () => (await byId(page, 'danmaku-list').locator('li[aria-current=true]').getByTestId('danmaku-row').count()) === 1)
   const { x, y, width, height } = await byId(page, 'timeline').boundingBox()
   await page.mouse.move(x + width * (marks.at(-1).at_ms / replay.duration_ms), y + height * 0.4)
   await byId(page, 'timeline-hover').waitFor()
+  await until('the list around them', async () => (await byId(page, 'danmaku-list').locator('li[aria-current=true]').getByTestId('danmaku-row').count()) === 1)
+  await until('lines all over the picture', async () => (await inView(page)) >= 20)
 }
 
 /** Sends the line and waits until it has flown into the picture. */
