@@ -12,7 +12,7 @@ use crate::store::lines::{Line, Range, Source};
 use crate::store::replay::{IndexRow, Indexed};
 
 /// Danmaku that are read at once.
-const PAGE: i64 = 4_000;
+const PAGE: i64 = 1_000;
 
 impl Replays {
     /// Stores all objects of an attempt.

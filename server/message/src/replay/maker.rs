@@ -4,7 +4,7 @@
 use std::io::{self, Write};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use idl::live::ReplayMark;
 use idl::replay::layout::{self, segment_of};
 use idl::replay::{ReplayDanmaku, ReplayHead, ReplayLines, ReplayManifest, ReplayPart};
@@ -15,6 +15,9 @@ use crate::format::{Format, Writer};
 
 /// The most danmaku of a part.
 const MAX_PART: usize = 6_000;
+/// What most danmaku take in a part; so much is allocated at once, and more only if it must be.
+const JSON_BYTES: usize = 256;
+const BINARY_BYTES: usize = 128;
 /// The files that hold all danmaku.
 const WHOLE: [Format; 4] = [Format::Xml, Format::Ass, Format::Json, Format::Protobuf];
 
@@ -40,13 +43,14 @@ struct WholeFile {
     outlet: Outlet,
 }
 
-/// Bytes that wait to be taken.
+/// Bytes that wait to be taken. The memory of those that were taken and stored is used again:
+/// allocators give back late, and what each page threw away was most of the memory of an index.
 #[derive(Debug, Clone, Default)]
-struct Outlet(Arc<Mutex<Vec<u8>>>);
+struct Outlet(Arc<Mutex<BytesMut>>);
 
 impl Outlet {
     fn take(&self) -> Bytes {
-        Bytes::from(std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner)))
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).split().freeze()
     }
 }
 
@@ -139,7 +143,7 @@ impl Maker {
     }
 
     fn end_part(&mut self, made: &mut Made) -> io::Result<()> {
-        let lines = ReplayLines { danmaku: std::mem::take(&mut self.part) };
+        let mut lines = ReplayLines { danmaku: std::mem::take(&mut self.part) };
         let (Some(first), Some(last)) = (lines.danmaku.first(), lines.danmaku.last()) else { return Ok(()) };
         let part = ReplayPart {
             part: self.parts.len() as u64 + 1,
@@ -148,15 +152,20 @@ impl Maker {
             to_ms: last.at_ms,
             danmaku_count: lines.danmaku.len() as u64,
         };
-        let mut binary = protobuf::Writer::begin(Vec::new(), self.head.origin);
+        let count = lines.danmaku.len();
+        let mut binary = protobuf::Writer::begin(Vec::with_capacity(count * BINARY_BYTES), self.head.origin);
         lines.danmaku.iter().try_for_each(|line| binary.line(line))?;
+        let mut json = Vec::with_capacity(count * JSON_BYTES);
+        serde_json::to_writer(&mut json, &lines)?;
         made.parts.push(MadePart {
             part: part.part,
             segment: part.segment,
-            json: Bytes::from(serde_json::to_vec(&lines)?),
+            json: Bytes::from(json),
             binary: Bytes::from(binary.end()),
         });
         self.parts.push(part);
+        lines.danmaku.clear();
+        self.part = lines.danmaku;
         Ok(())
     }
 }
