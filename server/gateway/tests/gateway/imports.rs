@@ -108,8 +108,8 @@ async fn a_file_does_not_hold_a_stop_up() {
         until("it has begun", || !files(&site).is_empty()).await;
         site.platform.lifecycle.soft().cancel();
     };
-    let (stopped, ()) = tokio::join!(import(&site, endless(1)).send(), stop);
-    stopped.problem(503, "unavailable");
+    let stopped = tokio::time::timeout(PATIENCE, async { tokio::join!(import(&site, endless(1)).send(), stop).0 });
+    stopped.await.unwrap().problem(503, "unavailable");
     was_given_up(&site).await;
 }
 
