@@ -158,22 +158,24 @@ async fn segment(
 }
 
 /// What the four downloads have in common.
+// rustfmt moves the attribute further to the right each time.
+#[rustfmt::skip]
 macro_rules! download {
     ($name:ident, $path:literal, $extension:literal, $content_type:literal, $summary:literal) => {
         #[doc = $summary]
         #[utoipa::path(
-                    get,
-                    path = $path,
-                    tag = "replays",
-                    security((), ("bearer" = []), ("cookie" = [])),
-                    params(("id" = ReplayId, Path, description = "The replay"), VersionQuery),
-                    responses(
-                        (status = 200, description = "The file", content_type = $content_type, body = String,
-                            headers(("ETag" = String, description = "Changes with the version"))),
-                        (status = 304, description = "As `If-None-Match` has it"),
-                        (status = 409, description = "It is being indexed for the first time"),
-                    )
-                )]
+            get,
+            path = $path,
+            tag = "replays",
+            security((), ("bearer" = []), ("cookie" = [])),
+            params(("id" = ReplayId, Path, description = "The replay"), VersionQuery),
+            responses(
+                (status = 200, description = "The file", content_type = $content_type, body = String,
+                    headers(("ETag" = String, description = "Changes with the version"))),
+                (status = 304, description = "As `If-None-Match` has it"),
+                (status = 409, description = "It is being indexed for the first time"),
+            )
+        )]
         async fn $name(
             State(gateway): State<Gateway>,
             Reads(caller): Reads,
