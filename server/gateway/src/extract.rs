@@ -11,6 +11,7 @@ use http::request::Parts;
 use http::{HeaderMap, StatusCode, header};
 use idl::idempotency::{IdempotencyKey, MAX_KEY_CHARS};
 use idl::{Code, Refusal};
+use serde::Deserialize;
 use serde::de::{DeserializeOwned, IgnoredAny};
 use utoipa::IntoParams;
 
@@ -62,6 +63,26 @@ pub(crate) fn page_size(asked: Option<u32>, most: u32) -> Result<u32, Problem> {
     match asked.unwrap_or(50) {
         size if (1..=most).contains(&size) => Ok(size),
         _ => Err(malformed(format!("the query: limit must be 1 to {most}"))),
+    }
+}
+
+/// Which page of a list; at most 100 at once.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct PageQuery {
+    /// The `next_cursor` of the page before.
+    #[param(nullable = false)]
+    pub(crate) cursor: Option<String>,
+    /// How many; 50 if it is not given.
+    #[param(minimum = 1, maximum = 100, nullable = false)]
+    limit: Option<u32>,
+}
+
+impl PageQuery {
+    /// How many are asked for.
+    pub(crate) fn limit(&self) -> Result<u32, Problem> {
+        page_size(self.limit, 100)
     }
 }
 

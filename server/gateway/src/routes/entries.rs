@@ -14,13 +14,13 @@ use idl::lottery::{
     MyEntries, MyEntry, ReadEntries,
 };
 use idl::{LotteryId, Refusal};
-use serde::{Deserialize, Serialize};
-use utoipa::{IntoParams, ToSchema};
+use serde::Serialize;
+use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::Gateway;
-use crate::extract::{Path, Query, page_size};
+use crate::extract::{PageQuery, Path, Query};
 use crate::reply::Reply;
 use crate::signed::{Signed, Writes};
 
@@ -129,33 +129,21 @@ async fn decline(
     Ok(Json(rpc::answer(gateway.lottery().decline(rpc::within(rpc::EDGE_DEADLINE), request).await)?))
 }
 
-#[derive(Debug, Deserialize, IntoParams)]
-#[serde(deny_unknown_fields)]
-#[into_params(parameter_in = Query)]
-struct MineQuery {
-    /// The `next_cursor` of the page before.
-    #[param(nullable = false)]
-    cursor: Option<String>,
-    /// How many; 50 if it is not given.
-    #[param(minimum = 1, maximum = 100, nullable = false)]
-    limit: Option<u32>,
-}
-
 /// List one's own entries in all rooms and what became of them, latest first.
 #[utoipa::path(
     get,
     path = "/api/v1/me/lotteries",
     tag = "lotteries",
     security(("bearer" = []), ("cookie" = [])),
-    params(MineQuery),
+    params(PageQuery),
     responses((status = 200, description = "A page", body = MyEntries))
 )]
 async fn my_lotteries(
     State(gateway): State<Gateway>,
     Signed(caller): Signed,
-    Query(query): Query<MineQuery>,
+    Query(query): Query<PageQuery>,
 ) -> Reply<Json<MyEntries>> {
-    let request = ListMyEntries { caller, cursor: query.cursor, limit: page_size(query.limit, 100)? };
+    let request = ListMyEntries { caller, limit: query.limit()?, cursor: query.cursor };
     Ok(Json(rpc::answer(gateway.lottery().my_entries(rpc::within(rpc::EDGE_DEADLINE), request).await)?))
 }
 

@@ -1,5 +1,9 @@
 //! `/rooms/{id}/admins` and `/rooms/{id}/mutes`: who keeps order, and who is kept quiet.
 
+use crate::Gateway;
+use crate::extract::{self, PageQuery, Path, Query};
+use crate::reply::Reply;
+use crate::signed::{Signed, Writes};
 use axum::Json;
 use axum::extract::State;
 use common::rpc;
@@ -10,12 +14,6 @@ use serde::Deserialize;
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
-
-use super::sessions::PageQuery;
-use crate::Gateway;
-use crate::extract::{self, Path, Query, page_size};
-use crate::reply::Reply;
-use crate::signed::{Signed, Writes};
 
 pub(super) fn router() -> OpenApiRouter<Gateway> {
     OpenApiRouter::default()
@@ -104,7 +102,7 @@ async fn list_mutes(
     Path(room): Path<RoomId>,
     Query(query): Query<PageQuery>,
 ) -> Reply<Json<Mutes>> {
-    let request = ListMutes { caller, room, cursor: query.cursor, limit: page_size(query.limit, 100)? };
+    let request = ListMutes { caller, room, limit: query.limit()?, cursor: query.cursor };
     Ok(Json(rpc::answer(gateway.live().mutes(rpc::within(rpc::EDGE_DEADLINE), request).await)?))
 }
 

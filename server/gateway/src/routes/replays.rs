@@ -16,7 +16,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::Gateway;
-use crate::extract::{self, Path, Query, page_size};
+use crate::extract::{self, PageQuery, Path, Query, page_size};
 use crate::reply::Reply;
 use crate::signed::{Reads, Writes};
 
@@ -38,34 +38,22 @@ pub(super) async fn located(
     rpc::answer(gateway.live().replay(rpc::within(rpc::EDGE_DEADLINE), GetReplay { caller, replay }).await)
 }
 
-#[derive(Debug, Deserialize, IntoParams)]
-#[serde(deny_unknown_fields)]
-#[into_params(parameter_in = Query)]
-struct ListQuery {
-    /// The `next_cursor` of the page before.
-    #[param(nullable = false)]
-    cursor: Option<String>,
-    /// How many; 50 if it is not given.
-    #[param(minimum = 1, maximum = 100, nullable = false)]
-    limit: Option<u32>,
-}
-
 /// List a room's replays, latest first. Hidden ones are listed for the owner and site admins.
 #[utoipa::path(
     get,
     path = "/api/v1/rooms/{id}/replays",
     tag = "replays",
     security((), ("bearer" = []), ("cookie" = [])),
-    params(("id" = RoomId, Path, description = "The room"), ListQuery),
+    params(("id" = RoomId, Path, description = "The room"), PageQuery),
     responses((status = 200, description = "A page", body = Replays))
 )]
 async fn list_replays(
     State(gateway): State<Gateway>,
     Reads(caller): Reads,
     Path(room): Path<RoomId>,
-    Query(query): Query<ListQuery>,
+    Query(query): Query<PageQuery>,
 ) -> Reply<Json<Replays>> {
-    let request = ListReplays { caller, room, cursor: query.cursor, limit: page_size(query.limit, 100)? };
+    let request = ListReplays { caller, room, limit: query.limit()?, cursor: query.cursor };
     Ok(Json(rpc::answer(gateway.live().replays(rpc::within(rpc::EDGE_DEADLINE), request).await)?))
 }
 

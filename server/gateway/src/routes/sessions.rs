@@ -5,13 +5,11 @@ use axum::extract::State;
 use common::rpc;
 use idl::live::{CloseSession, GetSession, ListSessions, OpenSession, Session, Sessions};
 use idl::{RoomId, SessionId};
-use serde::Deserialize;
-use utoipa::IntoParams;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::Gateway;
-use crate::extract::{IdempotencyHeader, Key, Path, Query, page_size};
+use crate::extract::{IdempotencyHeader, Key, PageQuery, Path, Query};
 use crate::reply::{Created, Reply};
 use crate::signed::Writes;
 
@@ -20,18 +18,6 @@ pub(super) fn router() -> OpenApiRouter<Gateway> {
         .routes(routes!(list_sessions, open_session))
         .routes(routes!(get_session))
         .routes(routes!(close_session))
-}
-
-#[derive(Debug, Deserialize, IntoParams)]
-#[serde(deny_unknown_fields)]
-#[into_params(parameter_in = Query)]
-pub(super) struct PageQuery {
-    /// The `next_cursor` of the page before.
-    #[param(nullable = false)]
-    pub(super) cursor: Option<String>,
-    /// How many; 50 if it is not given.
-    #[param(minimum = 1, maximum = 100, nullable = false)]
-    pub(super) limit: Option<u32>,
 }
 
 /// List a room's broadcasts, latest first.
@@ -47,7 +33,7 @@ async fn list_sessions(
     Path(room): Path<RoomId>,
     Query(query): Query<PageQuery>,
 ) -> Reply<Json<Sessions>> {
-    let request = ListSessions { room, cursor: query.cursor, limit: page_size(query.limit, 100)? };
+    let request = ListSessions { room, limit: query.limit()?, cursor: query.cursor };
     Ok(Json(rpc::answer(gateway.live().sessions(rpc::within(rpc::EDGE_DEADLINE), request).await)?))
 }
 
