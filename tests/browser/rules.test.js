@@ -50,7 +50,7 @@ test('rules at the send box', async (t) => {
   })
 
   await t.test('too many lines at once: the wait is told', async (t) => {
-    const strict = await Server.start(t, { GOLIGOLI_GATEWAY__LIMITS__EXEMPT: '[]', GOLIGOLI_GATEWAY__LIMITS__DANMAKU_PER_USER__BURST: '1' })
+    const strict = await Server.start(t, { GOLIGOLI_GATEWAY__LIMITS__EXEMPT: '[]', GOLIGOLI_GATEWAY__LIMITS__DANMAKU_PER_USER__BURST: '1', GOLIGOLI_GATEWAY__LIMITS__DANMAKU_PER_USER__PER_MINUTE: '1' })
     const room = await (await Person.register(strict, 'Streamer')).room('A room')
     await Person.register(strict, 'Mei')
     const page = await browser.visitor(t, strict)
