@@ -11,6 +11,7 @@ serve: build
 	target/release/goligoli serve
 
 build: page
+	@tests/need.sh rust protoc
 	cargo build --release --locked -p goligoli
 
 # The web page, which the binary embeds.
@@ -27,6 +28,7 @@ test:
 
 # The part of it that needs no browser and no Python.
 check: page
+	@tests/need.sh rust protoc
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --features goligoli-tests/load,goligoli/failpoints --locked -- -D warnings
 	RUSTDOCFLAGS="-D warnings -A rustdoc::private_intra_doc_links" cargo doc --workspace --no-deps --document-private-items --locked

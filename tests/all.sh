@@ -13,7 +13,7 @@ if [ -n "$real" ]; then export REAL_DANMAKU=$real; fi
 step() { printf '\n== %s (%s s)\n' "$*" "$SECONDS"; }
 
 step "tools"
-tests/need.sh rust node chromium python
+tests/need.sh rust protoc node chromium python
 
 step "page: types, tests, build"
 (cd static && npm ci --no-audit --no-fund && npm test && npm run build)

@@ -20,6 +20,10 @@ has_font() { # PART-OF-A-PATH, in lower case
 for tool in "$@"; do
     case $tool in
         rust) command -v cargo >/dev/null || missing "Rust 1.94 or newer (https://rustup.rs)" ;;
+        protoc)
+            # etcd-client's build reads the well-known types too.
+            { command -v protoc >/dev/null && [ -e /usr/include/google/protobuf/descriptor.proto ]; } \
+                || install_debian protobuf-compiler libprotobuf-dev ;;
         node)
             command -v npm >/dev/null || missing "Node.js 20.19 or newer with npm (https://nodejs.org)"
             node -e 'const [a,b]=process.versions.node.split(".").map(Number); process.exit(a>20||(a===20&&b>=19)?0:1)' \

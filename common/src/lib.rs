@@ -12,6 +12,7 @@
 //! | [`rpc`], [`failure`] | calls between services, and how they fail |
 //! | [`http`], [`buckets`] | problems, credentials and headers at the HTTP edge; how often who may ask |
 //! | [`lifecycle`], [`health`], [`telemetry`], [`failpoint`] | start, stop, readiness, logs, metrics; where tests kill |
+//! | [`native`] | the real servers that tests run against |
 //! | [`platform`] | all of that, as one thing to hand to a service |
 
 pub mod buckets;
@@ -30,6 +31,7 @@ pub mod idempotency;
 pub mod ids;
 pub mod keys;
 pub mod lifecycle;
+pub mod native;
 pub mod objects;
 pub mod outbox;
 pub mod platform;
