@@ -33,6 +33,13 @@ for tool in "$@"; do
             has_font cjk || install_debian fonts-noto-cjk fonts-noto-color-emoji fontconfig ;;
         fonts) { has_font /inter && has_font coloremoji; } || install_debian fonts-inter fonts-noto-color-emoji fontconfig ;;
         curl) command -v curl >/dev/null || install_debian curl ca-certificates ;;
+        mariadb)
+            # The -core packages have the programs without the service that would start by itself.
+            { [ -x /usr/sbin/mariadbd ] && command -v mariadb mariadb-install-db >/dev/null; } \
+                || install_debian mariadb-server-core mariadb-client-core ;;
+        redis) command -v redis-server redis-cli >/dev/null || install_debian redis-server ;;
+        etcd) command -v etcd >/dev/null || install_debian etcd-server ;;
+        nginx) [ -x /usr/sbin/nginx ] || install_debian nginx-light ;;
         nchan) [ -e /usr/lib/nginx/modules/ngx_nchan_module.so ] || install_debian nginx libnginx-mod-nchan ;;
         go)
             command -v go >/dev/null || missing "Go 1.23 or newer (https://go.dev/dl)"
