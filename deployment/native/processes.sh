@@ -76,7 +76,7 @@ birth() { # PID — when that process began, and in which boot; fails if it is g
 
 pid() { # NAME — of the running server; fails if it does not run
     local number began
-    read -r number began <"$folder/pids/$1" 2>/dev/null || return 1
+    { read -r number began <"$folder/pids/$1"; } 2>/dev/null || return 1
     [ "$(birth "$number")" = "$began" ] && echo "$number"
 }
 

@@ -157,7 +157,7 @@ ready_versitygw() { # makes the bucket: 409 says that it is there already
 run_jaeger() {
     local flags=() name
     for name in query.http-server query.grpc-server collector.http-server collector.grpc-server \
-        collector.otlp.grpc collector.otlp.http http-server admin.http; do
+        collector.otlp.grpc collector.otlp.http admin.http; do
         flags+=("--$name.host-port=127.0.0.1:$(port "jaeger-$name")")
     done
     SPAN_STORAGE_TYPE=memory exec "$(program jaeger)" --memory.max-traces=50000 \
@@ -173,7 +173,7 @@ choose_ports() { # once, by `up`: what runs beside it later only reads them
     local name
     for name in mariadb redis etcd etcd-peer nsqlookupd nsqlookupd-tcp nsqd nsqd-tcp nsqadmin s3 \
         jaeger-{query.http-server,query.grpc-server,collector.http-server,collector.grpc-server} \
-        jaeger-{collector.otlp.grpc,collector.otlp.http,http-server,admin.http}; do
+        jaeger-{collector.otlp.grpc,collector.otlp.http,admin.http}; do
         port "$name" >/dev/null
     done
 }
