@@ -2,6 +2,9 @@
 # Everything that holds goligoli together: style, documentation, unit, property, contract,
 # end-to-end, load, API and browser tests. Stops at the first that fails.
 #
+# The servers of the cluster are installed, built and started for it (deployment/native/stack.sh),
+# in a folder of their own, and ended again, also when a test fails; their logs stay there.
+#
 # Real danmaku files are played and imported too, if there are any: the XML files of REAL_DANMAKU,
 # or of shared/data/danmaku beside the repository.
 set -euo pipefail
@@ -13,7 +16,14 @@ if [ -n "$real" ]; then export REAL_DANMAKU=$real; fi
 step() { printf '\n== %s (%s s)\n' "$*" "$SECONDS"; }
 
 step "tools"
-tests/need.sh rust protoc node chromium python
+tests/need.sh rust protoc node chromium python go curl mariadb redis etcd nginx
+
+export NATIVE_DIR=$PWD/target/native-tests
+stack=deployment/native/stack.sh
+# What cargo and Go download and compile overlaps; it is waited for where the servers start.
+$stack build &
+building=$!
+trap 'kill "$building" 2>/dev/null || true; $stack down' EXIT
 
 step "page: types, tests, build"
 (cd static && npm ci --no-audit --no-fund && npm test && npm run build)
@@ -24,6 +34,14 @@ cargo clippy --workspace --all-targets --features goligoli-tests/load,goligoli/f
 
 step "documentation"
 RUSTDOCFLAGS="-D warnings -A rustdoc::private_intra_doc_links" cargo doc --workspace --no-deps --document-private-items --locked
+
+step "the cluster's servers"
+wait "$building"
+$stack remove
+$stack up
+native=$($stack env)
+eval "$native"
+export NATIVE_REQUIRED=1
 
 step "unit, property, contract and end-to-end tests"
 cargo build --locked -p goligoli --features failpoints

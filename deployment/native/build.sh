@@ -2,6 +2,7 @@
 # The programs of the native stack, for stack.sh, which sources this file: Debian's packages, and
 # Go modules where Debian has none. A build is kept under the checksum of its go.mod and go.sum.
 
+# shellcheck disable=SC2154 # $here, $repository: stack.sh sets them
 native_bin=${NATIVE_BIN:-${XDG_CACHE_HOME:-$HOME/.cache}/goligoli/native}
 
 # Which folder here pins a program, and its Go package.

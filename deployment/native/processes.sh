@@ -10,6 +10,8 @@
 # A server is known by its pid and the moment that process began, so a pid that was given to
 # another program since is never signalled.
 
+# shellcheck disable=SC2154 # $servers, $folder: the sourcing script sets them
+
 fail() { echo "${0##*/}: $*" >&2; exit 1; }
 
 open_folder() { # PATH — made, private, and locked against a second command at the same time
@@ -85,7 +87,7 @@ runs() { pid "$1" >/dev/null 2>&1; } # NAME
 enter() { # NAME — in the process that becomes the server
     local fd
     # What the caller holds open (locks above all) must not live on in a server.
-    for fd in /proc/$$/fd/*; do
+    for fd in "/proc/$$/fd"/*; do
         fd=${fd##*/}
         if [ "$fd" -gt 2 ] && [ "$fd" != 255 ]; then eval "exec $fd>&-"; fi
     done
@@ -132,15 +134,14 @@ gone() { # SECONDS NAME — waits until it has ended
 }
 
 murder() { # NAME — kill -9, and gone when this returns; nothing if it does not run
-    runs "$1" || return 0
-    send KILL "$1"
+    (send KILL "$1") 2>/dev/null || return 0
     gone 10 "$1" || fail "$1 is still there 10 s after kill -9"
 }
 
 end() { # NAME — asked to end, waited for, killed after 20 s; nothing if it does not run
-    runs "$1" || return 0
-    send TERM "$1"
-    send CONT "$1" 2>/dev/null || true
+    (send TERM "$1") 2>/dev/null || return 0
+    # One that hangs under SIGSTOP takes the SIGTERM only when it goes on.
+    (send CONT "$1") 2>/dev/null || true
     gone 20 "$1" || { echo "$1 did not end within 20 s of SIGTERM: killed" >&2; murder "$1"; }
     rm -f "$folder/pids/$1"
 }
