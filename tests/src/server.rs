@@ -1,126 +1,34 @@
-//! A `goligoli` process: how it is configured, how it starts, and how it dies.
+//! A `goligoli` process, or a whole site of them: how it is configured, how it starts, and how
+//! it dies.
 
-use std::collections::BTreeMap;
 use std::ffi::OsString;
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::os::unix::process::ExitStatusExt as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{ExitStatus, Stdio};
-use std::sync::atomic::{AtomicU16, Ordering};
 
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 use tokio::process::{Child, Command};
 
+use crate::setup::{Setup, free_port};
+use crate::site::{self, Site};
 use crate::{Answer, DEADLINE, in_time, until};
 
-/// How a server is to be started.
-#[derive(Debug)]
-pub struct Setup {
-    settings: BTreeMap<&'static str, String>,
-    arguments: Vec<OsString>,
-    /// The named point at which it dies, if its build has them.
-    failpoint: Option<String>,
-    /// Where the data folder is made; `None` is where temporary files go.
-    within: Option<PathBuf>,
-}
-
-impl Default for Setup {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
-impl Setup {
-    /// A server without limits for this machine's clients, that shows every danmaku and
-    /// ends quickly when it is asked to.
-    #[must_use]
-    pub fn new() -> Self {
-        let setup = Self { settings: BTreeMap::new(), arguments: vec!["serve".into()], failpoint: None, within: None };
-        setup
-            .set("OPS__ENABLED", "false")
-            .set("GATEWAY__LIMITS__EXEMPT", r#"["127.0.0.0/8"]"#)
-            .set("PUSH__RATE_PER_S", "100000")
-            .set("PUSH__BURST", "100000")
-            .set("PUSH__DRAIN_MS", "300")
-            .set("PUSH__RECONNECT_SPREAD_MS", "200")
-    }
-
-    /// Sets a key of the configuration (without `GOLIGOLI_`).
-    #[must_use]
-    pub fn set(mut self, key: &'static str, value: &str) -> Self {
-        self.settings.insert(key, value.to_owned());
-        self
-    }
-
-    /// Leaves a key of the configuration at the project's own default.
-    #[must_use]
-    pub fn unset(mut self, key: &'static str) -> Self {
-        self.settings.remove(key);
-        self
-    }
-
-    /// Dies at this named point as by `kill -9`; with `:3` behind it, when it is there for the
-    /// third time. `None` is nowhere.
-    #[must_use]
-    pub fn dies_at(mut self, point: Option<&str>) -> Self {
-        self.failpoint = point.map(str::to_owned);
-        self
-    }
-
-    /// Makes the data folder in this one: temporary files may not lie on a disk.
-    #[must_use]
-    pub fn data_within(mut self, folder: &Path) -> Self {
-        self.within = Some(folder.to_owned());
-        self
-    }
-
-    /// Runs this instead of `serve`.
-    #[must_use]
-    pub fn run<A: Into<OsString>>(mut self, arguments: impl IntoIterator<Item = A>) -> Self {
-        self.arguments = arguments.into_iter().map(Into::into).collect();
-        self
-    }
-
-    /// Starts it in a data folder of its own; returns when it is ready.
-    pub async fn start(self) -> Server {
-        let mut server = self.prepare();
-        server.start_again().await;
-        server
-    }
-
-    /// A data folder and a port, but nothing that runs.
-    #[must_use]
-    pub fn prepare(self) -> Server {
-        let data = self.within.as_ref().map_or_else(tempfile::tempdir, tempfile::tempdir_in);
-        let data = data.expect("a temporary folder");
-        let http = reqwest::Client::builder().timeout(DEADLINE).build().expect("an HTTP client");
-        Server { port: free_port(), setup: self, data, http, child: None }
-    }
-}
-
-/// A port that nobody has. They lie below those that the system gives to clients: a
-/// client that tries a server which is down might else connect to itself.
-#[must_use]
-pub fn free_port() -> u16 {
-    const FIRST: u16 = 20_000;
-    const MANY: u16 = 12_000;
-    static NEXT: AtomicU16 = AtomicU16::new(0);
-    let start = u16::try_from(std::process::id() % u32::from(MANY)).expect("it is small");
-    (0..MANY)
-        .map(|_| FIRST + (start + NEXT.fetch_add(1, Ordering::Relaxed)) % MANY)
-        .find(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok())
-        .expect("a free port")
-}
-
-/// A data folder with a port, and the process that serves it while one runs.
+/// A data folder with a port, and what serves it while it runs: one process, or a site.
 #[derive(Debug)]
 pub struct Server {
     port: u16,
     setup: Setup,
     data: TempDir,
     http: reqwest::Client,
-    child: Option<Child>,
+    running: Running,
+}
+
+#[derive(Debug)]
+enum Running {
+    Alone(Option<Child>),
+    Apart(Box<Site>),
 }
 
 /// What became of a command that ended by itself.
@@ -137,6 +45,26 @@ pub struct Ran {
 }
 
 impl Server {
+    pub(crate) fn prepare(setup: Setup, data: TempDir) -> Self {
+        let http = reqwest::Client::builder().timeout(DEADLINE).build().expect("an HTTP client");
+        let port = free_port();
+        let running = match site::is_asked_for() && !setup.alone {
+            true => Running::Apart(Box::new(Site::new(data.path(), port))),
+            false => Running::Alone(None),
+        };
+        Self { port, setup, data, http, running }
+    }
+
+    /// The processes of the site, one by one.
+    ///
+    /// Panics where one process is all there is.
+    pub fn site(&mut self) -> OneByOne<'_> {
+        match &mut self.running {
+            Running::Apart(site) => OneByOne { site, setup: &self.setup },
+            Running::Alone(_) => panic!("there is one process; ask for a site by TOPOLOGY=apart"),
+        }
+    }
+
     /// Where something is, `/api/v1/…` say.
     #[must_use]
     pub fn url(&self, path: &str) -> String {
@@ -149,10 +77,17 @@ impl Server {
         (Ipv4Addr::LOCALHOST, self.port).into()
     }
 
-    /// The process that runs.
+    /// The process that runs, if it is one.
     #[must_use]
     pub fn pid(&self) -> u32 {
-        self.child.as_ref().and_then(Child::id).expect("it runs")
+        self.child().id().expect("it runs")
+    }
+
+    fn child(&self) -> &Child {
+        match &self.running {
+            Running::Alone(child) => child.as_ref().expect("it runs"),
+            Running::Apart(_) => panic!("a site is many processes: what is tested is `alone`"),
+        }
     }
 
     /// A client without a deadline for bodies, for streams.
@@ -183,54 +118,87 @@ impl Server {
         self.setup = change(std::mem::take(&mut self.setup));
     }
 
-    /// Starts the process on the same port and data; returns when it is ready.
+    /// Starts what does not run on the same port and data; returns when it is ready.
     pub async fn start_again(&mut self) {
-        assert!(self.child.is_none(), "it runs already");
+        let Running::Alone(child) = &self.running else { return self.start_site().await };
+        assert!(child.is_none(), "it runs already");
         let log = std::fs::File::options().create(true).append(true).open(self.log()).expect("a log file");
         let mut command = self.command(&self.setup.arguments);
         command.stdin(Stdio::null()).stdout(log.try_clone().expect("one more handle")).stderr(log);
-        self.child = Some(command.spawn().expect("starting goligoli"));
+        let mut child = command.spawn().expect("starting goligoli");
         until("the server is ready", async || {
-            if let Some(status) = self.child.as_mut()?.try_wait().expect("its state") {
+            if let Some(status) = child.try_wait().expect("its state") {
                 panic!("goligoli ended at its start: {status}");
             }
             let ready = self.http.get(self.url("/readyz")).send().await.ok()?;
             ready.status().is_success().then_some(())
         })
         .await;
+        self.running = Running::Alone(Some(child));
     }
 
-    /// Kills the process: no goodbye, nothing is finished.
+    async fn start_site(&mut self) {
+        let Running::Apart(site) = &mut self.running else { return };
+        site.make_keys().await;
+        let setup = &self.setup;
+        site.start(|site, name| setup.command_of(site, name, &setup.arguments)).await;
+        // The gateways may have found nobody yet of those who came after them.
+        until("the site answers", async || {
+            let ready = self.http.get(format!("http://127.0.0.1:{}/readyz", self.port)).send().await.ok()?;
+            ready.status().is_success().then_some(())
+        })
+        .await;
+    }
+
+    /// Kills the process, or all of the site: no goodbye, nothing is finished.
     pub async fn kill9(&mut self) {
-        let mut child = self.child.take().expect("it runs");
-        child.kill().await.expect("killing goligoli");
+        match &mut self.running {
+            Running::Alone(child) => child.take().expect("it runs").kill().await.expect("killing goligoli"),
+            Running::Apart(site) => site.kill9().await,
+        }
     }
 
-    /// Waits until the process has died at the point that [`Setup::dies_at`] named.
+    /// Waits until the process (of a site: one of them) has died at the point that
+    /// [`Setup::dies_at`] named.
     pub async fn died(&mut self) {
-        let mut child = self.child.take().expect("it runs");
+        let child = match &mut self.running {
+            Running::Alone(child) => child,
+            Running::Apart(site) => return site.died().await,
+        };
+        let mut child = child.take().expect("it runs");
         let status = in_time(DEADLINE, "goligoli dies at its failpoint", child.wait()).await.expect("how it ended");
         assert_eq!(status.signal(), Some(Signal::KILL.as_raw()), "it was not killed: {status}");
     }
 
-    /// Stops the process where it is, until [`Server::go_on`].
+    /// Stops the process (or all) where it is, until [`Server::go_on`].
     pub fn hold(&self) {
-        kill_process(self.raw_pid(), Signal::STOP).expect("stopping goligoli");
+        self.signal(Signal::STOP);
     }
 
     /// Lets a process go on that was held.
     pub fn go_on(&self) {
-        kill_process(self.raw_pid(), Signal::CONT).expect("letting goligoli go on");
+        self.signal(Signal::CONT);
+    }
+
+    fn signal(&self, signal: Signal) {
+        match &self.running {
+            Running::Alone(_) => kill_process(self.raw_pid(), signal).expect("signalling goligoli"),
+            Running::Apart(site) => site.signal(None, signal),
+        }
     }
 
     fn raw_pid(&self) -> Pid {
         Pid::from_raw(self.pid().cast_signed()).expect("its number")
     }
 
-    /// Asks the process to stop and waits until it has.
+    /// Asks the process to stop (of a site: all) and waits until it has.
     pub async fn terminate(&mut self) -> ExitStatus {
+        if let Running::Apart(site) = &mut self.running {
+            return site.terminate().await;
+        }
         let pid = self.raw_pid();
-        let mut child = self.child.take().expect("it runs");
+        let Running::Alone(child) = &mut self.running else { unreachable!("a site is stopped above") };
+        let mut child = child.take().expect("it runs");
         kill_process(pid, Signal::TERM).expect("asking goligoli to stop");
         in_time(DEADLINE, "goligoli stops", child.wait()).await.expect("how it ended")
     }
@@ -273,21 +241,22 @@ impl Server {
     }
 
     fn command(&self, arguments: &[OsString]) -> Command {
-        let mut command = Command::new(crate::binary::goligoli());
-        for (key, _) in std::env::vars_os().filter(|(key, _)| key.to_string_lossy().starts_with("GOLIGOLI_")) {
-            command.env_remove(key);
+        match &self.running {
+            Running::Alone(_) => {
+                let own = [
+                    ("GOLIGOLI_DATA_DIR".to_owned(), self.data.path().join("data").display().to_string()),
+                    ("GOLIGOLI_HTTP__LISTEN".to_owned(), format!("127.0.0.1:{}", self.port)),
+                ];
+                let mut command = self.setup.bare(arguments);
+                command.current_dir(self.data.path()).envs(own).envs(self.setup.environment());
+                command
+            }
+            Running::Apart(site) => {
+                let mut command = self.setup.command_of(site, Site::OPERATED, arguments);
+                command.current_dir(self.data.path());
+                command
+            }
         }
-        command
-            .args(arguments)
-            .current_dir(self.data.path())
-            .env_remove("FAILPOINT")
-            .envs(self.setup.failpoint.as_ref().map(|point| ("FAILPOINT", point)))
-            .env("NO_COLOR", "1")
-            .env("GOLIGOLI_DATA_DIR", self.data.path().join("data"))
-            .env("GOLIGOLI_HTTP__LISTEN", format!("127.0.0.1:{}", self.port))
-            .envs(self.setup.settings.iter().map(|(key, value)| (format!("GOLIGOLI_{key}"), value)))
-            .kill_on_drop(true);
-        command
     }
 
     /// Where the process writes what it does.
@@ -298,7 +267,63 @@ impl Server {
     /// What the process has written so far.
     #[must_use]
     pub fn logged(&self) -> String {
-        std::fs::read_to_string(self.log()).unwrap_or_default()
+        match &self.running {
+            Running::Alone(_) => std::fs::read_to_string(self.log()).unwrap_or_default(),
+            Running::Apart(site) => site.logged(),
+        }
+    }
+}
+
+/// The processes of a running site.
+#[derive(Debug)]
+pub struct OneByOne<'a> {
+    site: &'a mut Site,
+    setup: &'a Setup,
+}
+
+impl OneByOne<'_> {
+    /// Kills one.
+    pub async fn kill9(&mut self, name: &str) {
+        self.site.kill9_one(name).await;
+    }
+
+    /// Asks one to stop, and waits until it has.
+    pub async fn terminate(&mut self, name: &str) -> ExitStatus {
+        self.site.terminate_one(name).await
+    }
+
+    /// Starts one that was stopped or killed; returns when it is ready.
+    pub async fn start(&mut self, name: &str) {
+        let command = self.setup.command_of(self.site, name, &self.setup.arguments);
+        self.site.start_one(name, command).await;
+    }
+
+    /// Stops one where it is, until [`OneByOne::go_on`].
+    pub fn hold(&self, name: &str) {
+        self.site.signal(Some(name), Signal::STOP);
+    }
+
+    /// Lets one go on that was held.
+    pub fn go_on(&self, name: &str) {
+        self.site.signal(Some(name), Signal::CONT);
+    }
+
+    /// Where one has its metrics and its health.
+    #[must_use]
+    pub fn ops(&self, name: &str, path: &str) -> String {
+        self.site.ops(name, path)
+    }
+
+    /// Where one answers HTTP itself, past the ingress.
+    #[must_use]
+    pub fn direct(&self, name: &str, path: &str) -> String {
+        self.site.direct(name, path)
+    }
+
+    /// The name of all that the site has on the servers: etcd's keys begin with it.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        self.site.name()
     }
 }
 
