@@ -44,12 +44,13 @@ eval "$native"
 export NATIVE_REQUIRED=1
 
 step "unit, property, contract and end-to-end tests"
-cargo build --locked -p goligoli --features failpoints
+# This builds target/debug/goligoli too, since its own package has integration tests.
 cargo test --workspace --features goligoli/failpoints --locked
 
 step "push under load"
-cargo build --release --locked -p goligoli
-cargo test --release --locked -p goligoli-tests --features load --test load -- --test-threads=1 --nocapture
+# The packages of one selection share their dependencies: nothing is compiled twice.
+cargo test --release --locked -p goligoli -p goligoli-tests --features goligoli-tests/load \
+    --test command_line --test load -- --test-threads=1 --nocapture
 
 step "draw: two verifiers"
 tests/draw/agree.sh

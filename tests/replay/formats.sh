@@ -15,5 +15,8 @@ if [ -n "${REAL_DANMAKU:-}" ] && [ ${#real[@]} = 0 ]; then
     echo "there are no XML files in $REAL_DANMAKU" >&2
     exit 1
 fi
-(cd "$root" && cargo run --quiet --locked -p goligoli-message --example replay-formats -- "$out" "${real[@]}")
+# As the workspace's tests have built it; otherwise it is built here.
+program=$root/target/debug/examples/replay-formats
+[ -x "$program" ] || (cd "$root" && cargo build --quiet --locked -p goligoli-message --example replay-formats)
+"$program" "$out" "${real[@]}"
 "$venv/bin/python" formats.py "$venv/bin" "$out"/*/
