@@ -11,6 +11,7 @@
 
 mod account;
 mod answer;
+mod backend;
 mod binary;
 pub mod closed_loop;
 mod follower;
@@ -18,6 +19,7 @@ pub mod http;
 pub mod lottery;
 pub mod poster;
 pub mod process;
+pub mod proxy;
 pub mod replay;
 mod scene;
 mod server;
@@ -32,6 +34,7 @@ mod wait;
 
 pub use account::Account;
 pub use answer::Answer;
+pub use backend::Backend;
 pub use follower::{Followed, follow};
 pub use scene::{Scene, danmaku};
 pub use server::{OneByOne, Ran, Server};

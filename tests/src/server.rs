@@ -49,7 +49,7 @@ impl Server {
         let http = reqwest::Client::builder().timeout(DEADLINE).build().expect("an HTTP client");
         let port = free_port();
         let running = match site::is_asked_for() && !setup.alone {
-            true => Running::Apart(Box::new(Site::new(data.path(), port))),
+            true => Running::Apart(Box::new(Site::new(data.path(), port, &setup.through))),
             false => Running::Alone(None),
         };
         Self { port, setup, data, http, running }

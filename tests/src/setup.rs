@@ -2,12 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU16, Ordering};
 
 use tokio::process::Command;
 
+use crate::backend::Backend;
 use crate::server::Server;
 use crate::site::{self, Site};
 
@@ -22,6 +23,8 @@ pub struct Setup {
     within: Option<PathBuf>,
     /// One process with all services, whatever the topology.
     pub(crate) alone: bool,
+    /// Where a site reaches servers in place of where they are.
+    pub(crate) through: BTreeMap<Backend, SocketAddr>,
 }
 
 impl Default for Setup {
@@ -41,6 +44,7 @@ impl Setup {
             failpoint: None,
             within: None,
             alone: false,
+            through: BTreeMap::new(),
         };
         setup
             .set("OPS__ENABLED", "false")
@@ -85,6 +89,13 @@ impl Setup {
     #[must_use]
     pub fn alone(mut self) -> Self {
         self.alone = true;
+        self
+    }
+
+    /// A site reaches this server at this address: a [`crate::proxy::Proxy`]'s.
+    #[must_use]
+    pub fn through(mut self, backend: Backend, address: SocketAddr) -> Self {
+        _ = self.through.insert(backend, address);
         self
     }
 

@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
+use std::net::SocketAddr;
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
@@ -12,6 +13,7 @@ use std::process::{ExitStatus, Stdio};
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::process::{Child, Command};
 
+use crate::backend::{Backend, shared};
 use crate::{DEADLINE, free_port, in_time, until};
 
 /// The processes of a site, in the order in which they are started.
@@ -55,12 +57,12 @@ struct Process {
 
 impl Site {
     /// A site whose ingress listens on `port`; nothing runs yet.
-    pub(crate) fn new(folder: &Path, port: u16) -> Self {
+    pub(crate) fn new(folder: &Path, port: u16, through: &BTreeMap<Backend, SocketAddr>) -> Self {
         let name = format!("t{:08x}", rand_name());
         let process = || Process { rpc: free_port(), http: free_port(), ops: free_port(), child: None };
         Self {
             folder: folder.to_owned(),
-            shared: shared(&name),
+            shared: shared(&name, through),
             name,
             processes: PROCESSES.iter().map(|name| (*name, process())).collect(),
             ingress: None,
@@ -340,30 +342,3 @@ http {
     }
 }
 "#;
-
-fn native(name: &str) -> String {
-    std::env::var(name).unwrap_or_else(|_| panic!("{name} is not set; `deployment/native/stack.sh env` sets it"))
-}
-
-/// The configuration that all processes of the site `name` share.
-fn shared(name: &str) -> BTreeMap<String, String> {
-    let mysql = native("NATIVE_MYSQL_URL");
-    let etcd = native("NATIVE_ETCD_URL");
-    let etcd = etcd.trim_start_matches("http://").trim_end_matches('/');
-    let lookupd = native("NATIVE_LOOKUPD_HTTP");
-    let lookupd = lookupd.trim_start_matches("http://").trim_end_matches('/');
-    let settings = [
-        ("GOLIGOLI_DB__URL", format!("{}/{name}", mysql.trim_end_matches('/'))),
-        ("GOLIGOLI_PUSH__FEEDS", format!("{}?prefix={name}", native("NATIVE_REDIS_URL"))),
-        ("GOLIGOLI_QUEUE__URL", format!("nsq://{lookupd}?nsqd={}&prefix={name}", native("NATIVE_NSQD_TCP"))),
-        (
-            "GOLIGOLI_OBJECTS__URL",
-            format!("s3://{}/{name}?endpoint={}", native("NATIVE_S3_BUCKET"), native("NATIVE_S3_URL")),
-        ),
-        ("GOLIGOLI_OBJECTS__ACCESS_KEY", native("NATIVE_S3_KEY")),
-        ("GOLIGOLI_OBJECTS__SECRET_KEY", native("NATIVE_S3_SECRET")),
-        ("GOLIGOLI_DISCOVERY__URL", format!("etcd://{etcd}?prefix={name}")),
-        ("GOLIGOLI_GATEWAY__TRUSTED_PROXIES", r#"["127.0.0.0/8"]"#.to_owned()),
-    ];
-    settings.into_iter().map(|(key, value)| (key.to_owned(), value)).collect()
-}

@@ -1,0 +1,187 @@
+//! An evening on a site: viewers on both push nodes, people who speak, and what became of it.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use goligoli_tests::lottery::Lottery;
+use goligoli_tests::swarm::{Options, Position, Report, Swarm, Target};
+use goligoli_tests::{Account, Answer, Scene, Server, Setup, Watch, until};
+use serde_json::{Value, json};
+use tokio::task::JoinSet;
+use tokio::time::{MissedTickBehavior, interval, sleep};
+
+const PEOPLE: usize = 10;
+const BETWEEN_LINES: Duration = Duration::from_millis(200);
+const AGAIN_AFTER: Duration = Duration::from_millis(50);
+/// What a request may take in all (2 s), with what a busy machine and the ingress add.
+const DEADLINE_AT_THE_EDGE: Duration = Duration::from_millis(3_500);
+/// After this nobody waits any more for things to be well again.
+pub(crate) const HEALED: Duration = Duration::from_secs(45);
+pub(crate) const LONG: Duration = Duration::from_secs(90);
+
+/// One request: when it was sent, how long it took, and the status of the answer, if any.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Asked {
+    pub(crate) at: Instant,
+    pub(crate) took: Duration,
+    pub(crate) status: Option<u16>,
+}
+
+pub(crate) struct Evening {
+    pub(crate) server: Server,
+    pub(crate) scene: Scene,
+    pub(crate) people: Vec<Account>,
+    swarm: Swarm,
+    stop: Arc<AtomicBool>,
+    asked: Arc<Mutex<Vec<Asked>>>,
+    speaking: JoinSet<Vec<(String, String)>>,
+}
+
+impl Evening {
+    pub(crate) async fn begin(setup: Setup, viewers: usize) -> Self {
+        let server = setup.start().await;
+        let scene = Scene::open(&server).await;
+        let people = Account::seed(&server, PEOPLE).await;
+        let swarm = Swarm::start(Target::room(server.address(), &scene.room), &Options::viewers(viewers)).unwrap();
+        _ = swarm.wait_until_all_watch(LONG);
+        let (stop, asked) = (Arc::new(AtomicBool::new(false)), Arc::new(Mutex::new(Vec::new())));
+        let mut evening = Self { server, scene, people, swarm, stop, asked, speaking: JoinSet::new() };
+        for person in evening.people.clone() {
+            evening.speak(person);
+        }
+        sleep(Duration::from_secs(1)).await;
+        evening
+    }
+
+    /// Each line is repeated under its key until it is acknowledged.
+    fn speak(&mut self, person: Account) {
+        let (stop, asked, room) = (Arc::clone(&self.stop), Arc::clone(&self.asked), self.scene.room.clone());
+        self.speaking.spawn(async move {
+            let mut pace = interval(BETWEEN_LINES);
+            pace.set_missed_tick_behavior(MissedTickBehavior::Delay);
+            let mut said = Vec::new();
+            while !stop.load(Ordering::Relaxed) {
+                pace.tick().await;
+                let (text, key) = (format!("{} {}", person.name, said.len()), said.len().to_string());
+                let first = Instant::now();
+                loop {
+                    let at = Instant::now();
+                    let answer = person.try_say(&room, &text, &key).await;
+                    let status = answer.as_ref().ok().map(|answer| answer.status);
+                    asked.lock().unwrap().push(Asked { at, took: at.elapsed(), status });
+                    match answer {
+                        Ok(answer) if answer.status == 201 => {
+                            said.push((text, answer.json()["id"].as_str().unwrap().to_owned()));
+                            break;
+                        }
+                        Ok(answer) if answer.status == 503 => answer.refused(503, "unavailable"),
+                        // The ingress says so of a gateway that died with the request in its hands.
+                        Ok(answer) => {
+                            assert!(matches!(answer.status, 502 | 504), "{} {}", answer.status, answer.text())
+                        }
+                        Err(_) => {}
+                    }
+                    assert!(first.elapsed() < LONG, "{text} is not acknowledged after {LONG:?}");
+                    sleep(AGAIN_AFTER).await;
+                }
+            }
+            said
+        });
+    }
+
+    /// Waits until people are acknowledged again and all viewers are shown what is said: gives
+    /// how long that took from `since` on, by the first line that was shown to all.
+    pub(crate) async fn healed(&self, what: &str, since: Instant) -> Duration {
+        let position = self.word(what).await;
+        let report = self.swarm.try_wait_until(HEALED, |report| report.all_at(position));
+        assert!(report.is_some(), "{what}: not all viewers have it after {HEALED:?}: {:?}", self.swarm.report());
+        let took = since.elapsed();
+        println!("{what}: well again after {:.1} s", took.as_secs_f64());
+        assert!(took < HEALED, "{what}: well again only after {took:?}");
+        took
+    }
+
+    /// Says something for certain, and gives its position in the stream.
+    async fn word(&self, text: &str) -> Position {
+        let key = format!("word {text} {:?}", Instant::now());
+        let said = until("the owner's word is acknowledged", async || {
+            let answer = self.scene.owner.try_say(&self.scene.room, text, &key).await.ok()?;
+            (answer.status == 201).then(|| answer.json()["id"].as_str().unwrap().to_owned())
+        })
+        .await;
+        until("the word is in the stream", async || {
+            let mut watch = Watch::guest().open(&self.server, &self.scene.room).await;
+            let hello = watch.next("hello").await;
+            let shown = hello.json()["danmaku"].as_array()?.iter().any(|one| one["id"] == said.as_str());
+            shown.then(|| hello.id.unwrap().parse().unwrap())
+        })
+        .await
+    }
+
+    /// Opens a lottery for so many seconds and enters everybody.
+    pub(crate) async fn raffle(&self, duration_s: u64) -> (Lottery, Vec<Value>) {
+        let body = json!({"title": "The draw", "prizes": [{"name": "a book", "count": 1}], "duration_s": duration_s});
+        let lottery = Lottery::open(&self.scene, &body).await;
+        let mut receipts = Vec::new();
+        for person in &self.people {
+            receipts.extend(lottery.insist(person).await);
+        }
+        (lottery, receipts)
+    }
+
+    /// The lottery was drawn once and every acknowledged entry is in it.
+    pub(crate) async fn drawn_well(&self, lottery: &Lottery, receipts: &[Value]) {
+        let drawn = lottery.drawn(&self.server).await;
+        let entries = lottery.entries(&self.server).await;
+        assert_eq!(entries.len(), receipts.len(), "who was acknowledged is in, once");
+        lottery.audit(&self.server, &drawn["opened"], &drawn["closed"], receipts).await;
+    }
+
+    /// What was asked so far, since a moment.
+    pub(crate) fn asked_since(&self, since: Instant) -> Vec<Asked> {
+        self.asked.lock().unwrap().iter().filter(|asked| asked.at >= since).copied().collect()
+    }
+
+    /// The viewers.
+    pub(crate) fn report(&self) -> Report {
+        self.swarm.report()
+    }
+
+    /// Ends the evening: everything acknowledged is there, once, under the id that was told; all
+    /// viewers saw one order without a hole; nobody waited longer than a request may take.
+    pub(crate) async fn end(mut self) -> Report {
+        self.stop.store(true, Ordering::Relaxed);
+        let mut said = Vec::new();
+        while let Some(of_one) = self.speaking.join_next().await {
+            said.extend(of_one.unwrap());
+        }
+        let last = self.word("good night").await;
+        let report = self.swarm.wait_until("all have seen the last word", LONG, |report| report.all_at(last));
+        report.assert_whole();
+        assert_eq!(report.tally.gaps, 0, "the feed holds all of it");
+
+        let mut stored: HashMap<String, Vec<String>> = HashMap::new();
+        let of = |danmaku: &Value, field: &str| danmaku[field].as_str().unwrap().to_owned();
+        for danmaku in self.scene.history(&self.server).await {
+            stored.entry(of(&danmaku, "text")).or_default().push(of(&danmaku, "id"));
+        }
+        for (text, id) in &said {
+            assert_eq!(stored.get(text), Some(&vec![id.clone()]), "{text}: acknowledged, so there, once");
+        }
+        let asked = self.asked.lock().unwrap().clone();
+        let slowest = asked.iter().map(|asked| asked.took).max().unwrap_or_default();
+        let mut by_status: BTreeMap<Option<u16>, usize> = BTreeMap::new();
+        asked.iter().for_each(|asked| *by_status.entry(asked.status).or_default() += 1);
+        println!("{} lines; answers {by_status:?}; the slowest after {} ms", said.len(), slowest.as_millis());
+        assert!(slowest < DEADLINE_AT_THE_EDGE, "a request hung for {slowest:?}");
+        report
+    }
+
+    /// Reads the room, which needs nothing but live and its database.
+    pub(crate) async fn room(&self) -> u16 {
+        let url = self.server.url(&self.scene.path(""));
+        Answer::attempt(self.server.client().get(url)).await.map_or(0, |answer| answer.status)
+    }
+}
