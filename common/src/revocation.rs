@@ -5,8 +5,9 @@ use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
+use crate::rpc::PushClient;
 use idl::DeviceId;
-use idl::push::{FollowRevocations, PushClient};
+use idl::push::FollowRevocations;
 use tokio::sync::watch;
 
 use crate::health::Health;

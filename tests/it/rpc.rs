@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use common::rpc::{at_most, in_process, within};
+use common::rpc::{Route, at_most, in_process, within};
 use common::{Lifecycle, Outcome};
 use goligoli_tests::until;
 use tarpc::client::RpcError;
@@ -28,7 +28,7 @@ trait Slow {
 #[derive(Clone, Default)]
 struct Sleeper {
     lifecycle: Lifecycle,
-    there: Option<SlowClient>,
+    there: Option<SlowClient<Route<SlowRequest, SlowResponse>>>,
     begun: Arc<Notify>,
     gate: Arc<Notify>,
     marked: Arc<AtomicBool>,
@@ -36,7 +36,7 @@ struct Sleeper {
 }
 
 impl Sleeper {
-    fn client(&self) -> SlowClient {
+    fn client(&self) -> SlowClient<Route<SlowRequest, SlowResponse>> {
         let service = self.clone();
         in_process(&self.lifecycle, |far| far.execute(service.serve())).into()
     }

@@ -5,6 +5,7 @@
 //! beside them: [`limits`], who asks (`signed`), how bodies and parameters are read
 //! (`extract`), what another site's pages may do ([`origins`]).
 
+use common::rpc::{LiveClient, LotteryClient, MessageClient, PushClient, UserClient};
 use std::num::{NonZeroU64, NonZeroUsize};
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,11 +14,6 @@ use axum::Router;
 use axum::middleware::{from_fn, from_fn_with_state};
 use common::{Clock, Platform};
 use http::HeaderMap;
-use idl::live::LiveClient;
-use idl::lottery::LotteryClient;
-use idl::message::MessageClient;
-use idl::push::PushClient;
-use idl::user::UserClient;
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 use tokio::sync::Semaphore;

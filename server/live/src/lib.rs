@@ -8,10 +8,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use common::outbox::Outbox;
-use common::{Db, Ids, Platform, rpc as calls};
-use idl::live::{Live as _, LiveClient};
-use idl::push::PushClient;
-use idl::user::UserClient;
+use common::rpc::{LiveClient, PushClient, Serving, UserClient};
+use common::{Db, Ids, Platform};
+use idl::live::{Live as _, LiveRequest, LiveResponse};
 use serde::{Deserialize, Serialize};
 use tarpc::server::Channel as _;
 use tokio::sync::{Mutex, Notify};
@@ -126,8 +125,14 @@ impl Live {
     /// A client that reaches this service in this process.
     #[must_use]
     pub fn serve_in_process(&self) -> LiveClient {
+        self.serving().here(&self.core.platform.lifecycle).into()
+    }
+
+    /// How this service answers, for callers in this process and in others.
+    #[must_use]
+    pub fn serving(&self) -> Serving<LiveRequest, LiveResponse> {
         let service = rpc::Service::new(Arc::clone(&self.core));
-        calls::in_process(&self.core.platform.lifecycle, |far| far.execute(service.serve())).into()
+        Serving::new(move |far| far.execute(service.clone().serve()))
     }
 }
 

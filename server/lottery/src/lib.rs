@@ -7,12 +7,10 @@ use std::sync::{Arc, Mutex};
 
 use common::keys::{ConfiguredKey, SecretKey};
 use common::outbox::Outbox;
-use common::{Db, Ids, Platform, rpc as calls};
+use common::rpc::{LiveClient, LotteryClient, MessageClient, PushClient, Serving};
+use common::{Db, Ids, Platform};
 use idl::LotteryId;
-use idl::live::LiveClient;
-use idl::lottery::{Lottery as _, LotteryClient, RoomLottery};
-use idl::message::MessageClient;
-use idl::push::PushClient;
+use idl::lottery::{Lottery as _, LotteryRequest, LotteryResponse, RoomLottery};
 use moka::sync::Cache;
 use serde::{Deserialize, Serialize};
 use tarpc::server::Channel as _;
@@ -151,8 +149,14 @@ impl Lottery {
     /// A client that reaches this service in this process.
     #[must_use]
     pub fn serve_in_process(&self) -> LotteryClient {
+        self.serving().here(&self.core.platform.lifecycle).into()
+    }
+
+    /// How this service answers, for callers in this process and in others.
+    #[must_use]
+    pub fn serving(&self) -> Serving<LotteryRequest, LotteryResponse> {
         let service = rpc::Service::new(Arc::clone(&self.core));
-        calls::in_process(&self.core.platform.lifecycle, |far| far.execute(service.serve())).into()
+        Serving::new(move |far| far.execute(service.clone().serve()))
     }
 }
 

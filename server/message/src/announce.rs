@@ -7,12 +7,13 @@ use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
 use common::outbox::Outbox;
+use common::rpc::PushClient;
 use common::{Lifecycle, rpc};
 use futures::future::{BoxFuture, TryFutureExt as _};
 use futures::stream::{FuturesUnordered, StreamExt as _};
 use idl::event::{DanmakuEvent, EventType, ModerationEvent};
 use idl::message::Danmaku;
-use idl::push::{Lane, MAX_PUBLICATIONS, Publication, Publish, PushClient};
+use idl::push::{Lane, MAX_PUBLICATIONS, Publication, Publish};
 use idl::{DanmakuId, Refusal, RoomId, Timestamp};
 use tokio::sync::mpsc;
 

@@ -7,11 +7,9 @@ use std::sync::Arc;
 
 use common::keys::{ConfiguredKey, SecretKey};
 use common::outbox::Outbox;
-use common::{Db, Ids, Lifecycle, Platform, rpc as wire};
-use idl::live::LiveClient;
-use idl::message::{Message as _, MessageClient};
-use idl::push::PushClient;
-use idl::user::UserClient;
+use common::rpc::{LiveClient, MessageClient, PushClient, Serving, UserClient};
+use common::{Db, Ids, Lifecycle, Platform};
+use idl::message::{Message as _, MessageRequest, MessageResponse};
 use serde::{Deserialize, Serialize};
 use tarpc::server::Channel as _;
 
@@ -122,7 +120,13 @@ impl Message {
     /// Serves in this process; the client reaches it through an in-memory channel.
     #[must_use]
     pub fn serve_in_process(&self) -> MessageClient {
+        self.serving().here(&self.lifecycle).into()
+    }
+
+    /// How this service answers, for callers in this process and in others.
+    #[must_use]
+    pub fn serving(&self) -> Serving<MessageRequest, MessageResponse> {
         let service = rpc::Shared(Arc::new(self.service.clone()));
-        wire::in_process(&self.lifecycle, |far| far.execute(service.serve())).into()
+        Serving::new(move |far| far.execute(service.clone().serve()))
     }
 }

@@ -4,17 +4,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use common::data_dir::FreeSpace;
+use common::rpc::{LiveClient, UserClient};
 use common::token::Verifier;
 use common::{Clock, Failure, Lifecycle, Outcome, rpc};
 use idl::access::Identity;
 use idl::event::RoomRole;
-use idl::live::{GetRoom, GetStanding, LiveClient, Standing};
+use idl::live::{GetRoom, GetStanding, Standing};
 use idl::message::{
     Danmaku, DanmakuBody, DeleteDanmaku, DeleteReplayDanmaku, GetDanmaku, GetKeywordPost, HasPosted, History,
     ImportReplay, ImportedReplay, KeywordPost, KeywordPosts, Message as Contract, PostDanmaku, Posted, ReadHistory,
     ReadKeywordPosts, ReadReplayDanmaku, ReplayDanmakuPage,
 };
-use idl::user::{Done, GetProfile, UserClient};
+use idl::user::{Done, GetProfile};
 use idl::{Caller, Code, Refusal, RoomId};
 use tarpc::context::Context;
 

@@ -36,8 +36,9 @@ use anyhow::Context as _;
 use axum::Router;
 use common::buckets::{self, Buckets, Rate};
 use common::http::admission::{Admission, Networks};
+use common::rpc::{PushClient, Serving};
 use common::{Dynamic, Platform};
-use idl::push::{Push as _, PushClient};
+use idl::push::{Push as _, PushRequest, PushResponse};
 use serde::{Deserialize, Serialize};
 use tarpc::server::Channel as _;
 
@@ -166,8 +167,14 @@ impl Push {
     /// A client of this service, through the in-process channel.
     #[must_use]
     pub fn serve_in_process(&self) -> PushClient {
+        self.serving().here(&self.platform.lifecycle).into()
+    }
+
+    /// How this service answers, for callers in this process and in others.
+    #[must_use]
+    pub fn serving(&self) -> Serving<PushRequest, PushResponse> {
         let service = self.clone();
-        common::rpc::in_process(&self.platform.lifecycle, |far| far.execute(service.serve())).into()
+        Serving::new(move |far| far.execute(service.clone().serve()))
     }
 
     /// The feeds, for the operator.

@@ -7,11 +7,12 @@ use std::time::Duration;
 
 use common::keys::SecretKey;
 use common::outbox::Outbox;
-use common::rpc::{answer, in_process, within};
+use common::rpc::{PushClient, UserClient};
+use common::rpc::{Serving, answer, within};
 use common::token::Signer;
 use common::{Db, Ids, Lifecycle, Platform};
-use idl::push::{PushClient, Revoke};
-use idl::user::{User as _, UserClient};
+use idl::push::Revoke;
+use idl::user::{User as _, UserRequest, UserResponse};
 use serde::{Deserialize, Serialize};
 
 mod accounts;
@@ -104,12 +105,17 @@ impl User {
     /// A client of this service, for the services of this process.
     #[must_use]
     pub fn serve_in_process(&self) -> UserClient {
+        self.serving().here(&self.lifecycle).into()
+    }
+
+    /// How this service answers, for callers in this process and in others.
+    #[must_use]
+    pub fn serving(&self) -> Serving<UserRequest, UserResponse> {
         let handlers = rpc::Handlers::new(Arc::clone(&self.accounts), self.lifecycle.clone());
-        in_process(&self.lifecycle, |far| {
+        Serving::new(move |far| {
             use tarpc::server::Channel as _;
-            far.execute(handlers.serve())
+            far.execute(handlers.clone().serve())
         })
-        .into()
     }
 
     /// What the site's operator may do, beyond the contract.

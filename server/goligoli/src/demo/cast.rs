@@ -4,9 +4,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
+use common::rpc::UserClient;
 use common::rpc::{answer, within};
 use common::{Failure, Outcome};
-use idl::user::{Refresh, Secret, UserClient};
+use idl::user::{Refresh, Secret};
 use idl::{Caller, Code, Refusal, UserId};
 use tokio::sync::Mutex;
 use user::{Operator, Seed, SeedNames, SeededAccount};

@@ -7,9 +7,10 @@ use std::pin::pin;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use common::rpc::MessageClient;
 use common::rpc::{answer, within};
 use futures::StreamExt as _;
-use idl::message::{DanmakuBody, MessageClient, PostDanmaku};
+use idl::message::{DanmakuBody, PostDanmaku};
 use idl::{Code, IdempotencyKey, Kind, Refusal, RoomId, SessionId};
 use message::format::bilibili_xml::{self, Line};
 use tokio::time::Instant;

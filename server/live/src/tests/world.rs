@@ -10,13 +10,14 @@ use common::health::Health;
 use common::objects::Objects;
 use common::queue::Queue;
 use common::revocation::Revocations;
+use common::rpc::LiveClient;
 use common::token::Signer;
 use common::{Clock, Lifecycle, Platform, rpc};
 use idl::access::SiteRole;
 use idl::event::RoomState;
 use idl::live::{
-    CreateRoom, EndKeyword, GetRoom, GetStanding, ListRooms, LiveClient, MuteSpan, MuteUser, MutedUser, OpenSession,
-    Room, RoomText, Session, SetAdmin, SetKeyword, Standing,
+    CreateRoom, EndKeyword, GetRoom, GetStanding, ListRooms, MuteSpan, MuteUser, MutedUser, OpenSession, Room,
+    RoomText, Session, SetAdmin, SetKeyword, Standing,
 };
 use idl::push::{
     FollowRevocations, Outcome, Publication, Publish, Published, Push, Retain, Retained, RevocationPage, Revoke,

@@ -68,7 +68,7 @@ impl FakeLive {
         self.loses_answers.send_replace(lose);
     }
 
-    pub(crate) fn serve_in_process(&self, lifecycle: &Lifecycle) -> LiveClient {
+    pub(crate) fn serve_in_process(&self, lifecycle: &Lifecycle) -> rpc::LiveClient {
         let service = self.clone();
         rpc::in_process(lifecycle, |far| far.execute(service.serve())).into()
     }
@@ -188,7 +188,7 @@ impl FakeMessage {
         self.hangs.send_replace(true);
     }
 
-    pub(crate) fn serve_in_process(&self, lifecycle: &Lifecycle) -> MessageClient {
+    pub(crate) fn serve_in_process(&self, lifecycle: &Lifecycle) -> rpc::MessageClient {
         let service = self.clone();
         rpc::in_process(lifecycle, |far| far.execute(service.serve())).into()
     }
@@ -258,7 +258,7 @@ impl FakePush {
         self.changed.subscribe()
     }
 
-    pub(crate) fn serve_in_process(&self, lifecycle: &Lifecycle) -> PushClient {
+    pub(crate) fn serve_in_process(&self, lifecycle: &Lifecycle) -> rpc::PushClient {
         let service = self.clone();
         rpc::in_process(lifecycle, |far| far.execute(service.serve())).into()
     }

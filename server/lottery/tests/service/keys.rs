@@ -1,8 +1,9 @@
 //! The receipt key is changed: what it signed stays as it is, and is signed by it again.
 
 use common::rpc;
+use common::rpc::LotteryClient;
 use idl::draw::Receipt;
-use idl::lottery::{GetMyEntry, LotteryClient};
+use idl::lottery::GetMyEntry;
 use idl::{LotteryId, Refusal};
 use lottery::Settings;
 use lottery::protocol::keys::is_receipt_signed;

@@ -35,7 +35,7 @@ pub(crate) struct Stage {
     pub(crate) message: FakeMessage,
     pub(crate) push: FakePush,
     pub(crate) queue: Queue,
-    pub(crate) lottery: LotteryClient,
+    pub(crate) lottery: rpc::LotteryClient,
     lifecycle: Lifecycle,
     signer: Signer,
 }
@@ -71,12 +71,12 @@ impl Stage {
     }
 
     /// A second instance on the same database, with a queue of its own.
-    pub(crate) async fn second(&self) -> LotteryClient {
+    pub(crate) async fn second(&self) -> rpc::LotteryClient {
         self.start(settings()).await.expect("it starts")
     }
 
     /// Another instance, with these settings.
-    pub(crate) async fn start(&self, settings: Settings) -> anyhow::Result<LotteryClient> {
+    pub(crate) async fn start(&self, settings: Settings) -> anyhow::Result<rpc::LotteryClient> {
         let queue = Queue::open("process:").expect("a queue");
         let around = (&self.live, &self.message, &self.push);
         start(settings, self.dir.path(), &self.clock, around, &queue, &self.signer, &Lifecycle::new()).await
@@ -224,7 +224,7 @@ async fn start(
     queue: &Queue,
     signer: &Signer,
     lifecycle: &Lifecycle,
-) -> anyhow::Result<LotteryClient> {
+) -> anyhow::Result<rpc::LotteryClient> {
     let platform = Platform {
         data_dir: dir.to_owned(),
         db_url: "sqlite:".into(),

@@ -35,7 +35,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 pub(crate) struct FakeUser;
 
 impl FakeUser {
-    pub(crate) fn serve_in_process(&self, lifecycle: &Lifecycle) -> UserClient {
+    pub(crate) fn serve_in_process(&self, lifecycle: &Lifecycle) -> rpc::UserClient {
         let service = self.clone();
         rpc::in_process(lifecycle, |far| far.execute(service.serve())).into()
     }
@@ -102,7 +102,7 @@ impl FakeLive {
         lock(&self.rooms).get(&room).cloned().ok_or_else(|| Refusal::new(Code::NoSuchRoom, "no such room"))
     }
 
-    pub(crate) fn serve_in_process(&self, lifecycle: &Lifecycle) -> LiveClient {
+    pub(crate) fn serve_in_process(&self, lifecycle: &Lifecycle) -> rpc::LiveClient {
         let service = self.clone();
         rpc::in_process(lifecycle, |far| far.execute(service.serve())).into()
     }
@@ -254,7 +254,7 @@ impl FakePush {
         self.changed.subscribe()
     }
 
-    pub(crate) fn serve_in_process(&self, lifecycle: &Lifecycle) -> PushClient {
+    pub(crate) fn serve_in_process(&self, lifecycle: &Lifecycle) -> rpc::PushClient {
         let service = self.clone();
         rpc::in_process(lifecycle, |far| far.execute(service.serve())).into()
     }

@@ -31,7 +31,7 @@ pub(crate) struct Stage {
     pub(crate) live: FakeLive,
     pub(crate) push: FakePush,
     pub(crate) lifecycle: Lifecycle,
-    pub(crate) message: MessageClient,
+    pub(crate) message: rpc::MessageClient,
     pub(crate) queue: Queue,
     pub(crate) objects: Objects,
     signer: Signer,

@@ -10,13 +10,14 @@ use common::health::Health;
 use common::objects::Objects;
 use common::queue::Queue;
 use common::revocation::Revocations;
+use common::rpc::{PushClient, UserClient};
 use common::token::Signer;
 use common::{Clock, Lifecycle, Platform, rpc};
 use idl::push::{
-    FollowRevocations, Publish, Published, Push, PushClient, Retain, Retained, Revocation, RevocationPage, Revoke,
-    Revoked, RoomActivities, TopRooms, Viewers, ViewersOf,
+    FollowRevocations, Publish, Published, Push, Retain, Retained, Revocation, RevocationPage, Revoke, Revoked,
+    RoomActivities, TopRooms, Viewers, ViewersOf,
 };
-use idl::user::{LogIn, LoggedIn, Me, Refresh, Register, Secret, UserClient};
+use idl::user::{LogIn, LoggedIn, Me, Refresh, Register, Secret};
 use idl::{Caller, Code, DeviceId, Refusal, Timestamp};
 use tarpc::context::Context;
 use tarpc::server::Channel as _;
