@@ -20,6 +20,12 @@ pub enum Failure {
     Broken(#[from] anyhow::Error),
 }
 
+/// A server that is needed does not answer, or says that it can't at present; it may a moment
+/// later. As the context of an error it makes a refusal of it that says so.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("{0} does not answer")]
+pub struct Away(pub &'static str);
+
 impl Failure {
     /// For the caller; what the caller must not see is logged here, once, as failure of
     /// `what` (a short phrase with the ids in it).
@@ -33,6 +39,10 @@ impl Failure {
             Self::Db(error) => {
                 tracing::error!(error = &error as &dyn std::error::Error, "{what} failed");
                 Refusal::internal()
+            }
+            Self::Broken(error) if error.is::<Away>() => {
+                tracing::warn!(error = %format!("{error:#}"), "{what} has to wait");
+                Refusal::new(Code::Unavailable, "a server that is needed for this did not answer").retry_after_ms(1_000)
             }
             Self::Broken(error) => {
                 tracing::error!(error = %format!("{error:#}"), "{what} failed");

@@ -9,6 +9,7 @@
 //! | [`cursor`] | positions in lists |
 //! | [`objects`], [`queue`] | blobs by key; wake-ups by topic |
 //! | [`token`], [`revocation`], [`keys`] | signed access tokens, which of them are void, and what signs |
+//! | [`secret`] | settings that nobody may see |
 //! | [`rpc`], [`failure`] | calls between services, and how they fail |
 //! | [`http`], [`buckets`] | problems, credentials and headers at the HTTP edge; how often who may ask |
 //! | [`lifecycle`], [`health`], [`telemetry`], [`failpoint`] | start, stop, readiness, logs, metrics; where tests kill |
@@ -38,6 +39,7 @@ pub mod platform;
 pub mod queue;
 pub mod revocation;
 pub mod rpc;
+pub mod secret;
 pub mod telemetry;
 pub mod token;
 

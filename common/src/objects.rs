@@ -1,32 +1,93 @@
-//! Blobs by key: a folder by default.
+//! Blobs by key, chosen by URL: a folder by default, S3 in a cluster.
 //!
-//! A key is made of `/`-separated segments of ASCII letters, digits, `.`, `_`, `-`; an
-//! object is never seen half-written, and is on the disk when [`Objects::put`] returns.
+//! A key is made of `/`-separated segments of ASCII letters, digits, `.`, `_`, `-`; no object's
+//! key goes on where another's ends (`a` and `a/b`). An object is never seen half-written, and
+//! is durable when [`Objects::put`] or [`ObjectWriter::finish`] returns.
+//!
+//! A store that does not answer fails soon, with [`Away`](crate::failure::Away) in the error,
+//! and works again when it does.
 
-use std::io::{ErrorKind, Write as _};
-use std::path::{Path, PathBuf};
+mod folder;
+mod s3;
+#[cfg(test)]
+mod tests;
 
-use anyhow::Context as _;
-use bytes::{Bytes, BytesMut};
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use std::path::Path;
+use std::time::Duration;
 
-/// An object store, chosen by URL. Clones are one store.
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+
+use crate::Lifecycle;
+use crate::secret::SecretText;
+use folder::Folder;
+use s3::S3;
+
+/// The most that [`ObjectReader::next`] gives at once.
+const PIECE_BYTES: usize = 128 << 10;
+/// S3 allows 1,024 bytes; what is appended to a prefix must fit, too.
+const MAX_KEY_BYTES: usize = 512;
+
+/// Where blobs are.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Settings {
+    /// `folder:`, or `s3://bucket?endpoint=http://host:port&region=us-east-1`.
+    pub url: String,
+    /// Who asks, for S3.
+    pub access_key: String,
+    /// Its secret, for S3.
+    pub secret_key: SecretText,
+}
+
+/// An object store. Clones are one store.
 #[derive(Debug, Clone)]
 pub enum Objects {
     /// A folder (`folder:`, below the data folder).
-    Folder(PathBuf),
+    Folder(Folder),
+    /// A bucket (`s3:`).
+    S3(S3),
 }
 
 impl Objects {
-    /// Opens the store.
+    /// Opens the embedded store.
     ///
     /// # Errors
-    /// The URL's scheme is not known, or the folder can't be made.
+    /// It is another one's URL, or the folder can't be made.
     pub fn open(url: &str, data_dir: &Path) -> anyhow::Result<Self> {
-        anyhow::ensure!(url == "folder:", "objects.url is {url:?}, but this build knows only \"folder:\"");
-        let root = data_dir.join("objects");
-        std::fs::create_dir_all(&root).with_context(|| format!("making {}", root.display()))?;
-        Ok(Self::Folder(root))
+        anyhow::ensure!(url == "folder:", "objects.url is {url:?}: it has to be \"folder:\" or \"s3://bucket?…\"");
+        Ok(Self::Folder(Folder::open(&data_dir.join("objects"))?))
+    }
+
+    /// Opens whichever store is configured. An S3 server that is away is waited for by nobody:
+    /// what needs it fails until it is there.
+    ///
+    /// # Errors
+    /// A setting makes no sense, the folder can't be made, the server refuses the keys, or has
+    /// no such bucket; says which key is to blame.
+    pub async fn connect(settings: &Settings, data_dir: &Path, lifecycle: &Lifecycle) -> anyhow::Result<Self> {
+        if !settings.url.starts_with("s3:") {
+            return Self::open(&settings.url, data_dir);
+        }
+        let store = Self::S3(S3::new(settings, lifecycle)?);
+        match store.check().await {
+            Err(error) if error.is::<crate::failure::Away>() => {
+                tracing::warn!(error = format!("{error:#}"), "the object store of objects.url does not answer yet");
+                Ok(store)
+            }
+            checked => checked.map(|()| store),
+        }
+    }
+
+    /// Whether the store is there and lets us in.
+    ///
+    /// # Errors
+    /// It is not, or does not; says which setting is to blame.
+    pub async fn check(&self) -> anyhow::Result<()> {
+        match self {
+            Self::Folder(folder) => folder.check(),
+            Self::S3(s3) => s3.check().await,
+        }
     }
 
     /// Stores `body` under `key`, replacing what is there.
@@ -34,9 +95,11 @@ impl Objects {
     /// # Errors
     /// The key is malformed, or the store fails.
     pub async fn put(&self, key: &str, body: Bytes) -> anyhow::Result<()> {
-        let Self::Folder(root) = self;
-        let path = path_of(root, key)?;
-        blocking(move || write_whole(&path, &body)).await
+        well_formed(key)?;
+        match self {
+            Self::Folder(folder) => folder.put(key, body).await,
+            Self::S3(s3) => s3.put(key, &body).await,
+        }
     }
 
     /// The object under `key`, if there is one.
@@ -44,30 +107,24 @@ impl Objects {
     /// # Errors
     /// The key is malformed, or the store fails.
     pub async fn get(&self, key: &str) -> anyhow::Result<Option<Bytes>> {
-        let Self::Folder(root) = self;
-        let path = path_of(root, key)?;
-        blocking(move || match std::fs::read(&path) {
-            Ok(body) => Ok(Some(Bytes::from(body))),
-            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(error).with_context(|| format!("reading {}", path.display())),
-        })
-        .await
+        well_formed(key)?;
+        match self {
+            Self::Folder(folder) => folder.get(key).await,
+            Self::S3(s3) => s3.get(key).await,
+        }
     }
 
-    /// Begins to store an object that need not be in memory whole. Nothing is there before
-    /// [`ObjectWriter::finish`] has returned.
+    /// Begins to store an object that need not be in memory whole: no more than 5 MiB of it
+    /// are. Nothing is there before [`ObjectWriter::finish`] has returned.
     ///
     /// # Errors
     /// The key is malformed, or the store fails.
     pub async fn create(&self, key: &str) -> anyhow::Result<ObjectWriter> {
-        let Self::Folder(root) = self;
-        let path = path_of(root, key)?;
-        let draft = blocking({
-            let path = path.clone();
-            move || Draft::create(&path).with_context(|| format!("writing {}", path.display()))
-        });
-        let (draft, file) = draft.await?;
-        Ok(ObjectWriter { draft, file: tokio::fs::File::from_std(file), path })
+        well_formed(key)?;
+        match self {
+            Self::Folder(folder) => folder.create(key).await.map(ObjectWriter::Folder),
+            Self::S3(s3) => Ok(ObjectWriter::S3(s3.create(key))),
+        }
     }
 
     /// Opens the object under `key`, if there is one, to be read piece by piece.
@@ -75,15 +132,24 @@ impl Objects {
     /// # Errors
     /// The key is malformed, or the store fails.
     pub async fn open_object(&self, key: &str) -> anyhow::Result<Option<ObjectReader>> {
-        let Self::Folder(root) = self;
-        let path = path_of(root, key)?;
-        let file = match tokio::fs::File::open(&path).await {
-            Ok(file) => file,
-            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(error).with_context(|| format!("reading {}", path.display())),
-        };
-        let bytes = file.metadata().await.with_context(|| format!("reading {}", path.display()))?.len();
-        Ok(Some(ObjectReader { file, bytes, path }))
+        well_formed(key)?;
+        Ok(match self {
+            Self::Folder(folder) => folder.open_object(key).await?.map(ObjectReader::Folder),
+            Self::S3(s3) => s3.open_object(key).await?.map(ObjectReader::S3),
+        })
+    }
+
+    /// A URL that gives the object under `key` to whoever has it, straight from the store, for
+    /// so long (at most a week); `None` where there is no such thing. The object need not exist.
+    ///
+    /// # Errors
+    /// The key is malformed.
+    pub async fn link(&self, key: &str, holds: Duration) -> anyhow::Result<Option<String>> {
+        well_formed(key)?;
+        match self {
+            Self::Folder(_) => Ok(None),
+            Self::S3(s3) => s3.link(key, holds).await.map(Some),
+        }
     }
 
     /// The segments that follow `prefix` and a slash in the keys of objects, where more follow
@@ -92,24 +158,11 @@ impl Objects {
     /// # Errors
     /// The prefix is no key, or the store fails.
     pub async fn folders(&self, prefix: &str) -> anyhow::Result<Vec<String>> {
-        let Self::Folder(root) = self;
-        let path = path_of(root, prefix)?;
-        blocking(move || {
-            let entries = match std::fs::read_dir(&path) {
-                Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
-                entries => entries.with_context(|| format!("reading {}", path.display()))?,
-            };
-            let mut folders = Vec::new();
-            for entry in entries {
-                let entry = entry.with_context(|| format!("reading {}", path.display()))?;
-                if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
-                    folders.push(entry.file_name().to_string_lossy().into_owned());
-                }
-            }
-            folders.sort_unstable();
-            Ok(folders)
-        })
-        .await
+        well_formed(prefix)?;
+        match self {
+            Self::Folder(folder) => folder.folders(prefix).await,
+            Self::S3(s3) => s3.folders(prefix).await,
+        }
     }
 
     /// Removes all objects whose keys begin with `prefix` and a slash, and what was begun of
@@ -118,15 +171,11 @@ impl Objects {
     /// # Errors
     /// The prefix is no key, or the store fails.
     pub async fn delete_all(&self, prefix: &str) -> anyhow::Result<()> {
-        let Self::Folder(root) = self;
-        let path = path_of(root, prefix)?;
-        blocking(move || match std::fs::remove_dir_all(&path) {
-            Err(error) if !matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
-                Err(error).with_context(|| format!("removing {}", path.display()))
-            }
-            _ => Ok(()),
-        })
-        .await
+        well_formed(prefix)?;
+        match self {
+            Self::Folder(folder) => folder.delete_all(prefix).await,
+            Self::S3(s3) => s3.delete_all(prefix).await,
+        }
     }
 
     /// Removes the object under `key`; there need not be one.
@@ -134,75 +183,32 @@ impl Objects {
     /// # Errors
     /// The key is malformed, or the store fails.
     pub async fn delete(&self, key: &str) -> anyhow::Result<()> {
-        let Self::Folder(root) = self;
-        let path = path_of(root, key)?;
-        blocking(move || match std::fs::remove_file(&path) {
-            Err(error) if error.kind() != ErrorKind::NotFound => {
-                Err(error).with_context(|| format!("removing {}", path.display()))
-            }
-            _ => Ok(()),
-        })
-        .await
+        well_formed(key)?;
+        match self {
+            Self::Folder(folder) => folder.delete(key).await,
+            Self::S3(s3) => s3.delete(key).await,
+        }
     }
 }
 
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> anyhow::Result<T> + Send + 'static) -> anyhow::Result<T> {
-    tokio::task::spawn_blocking(work).await.context("the object store's worker ended early")?
-}
-
-fn path_of(root: &Path, key: &str) -> anyhow::Result<PathBuf> {
-    let well_formed = key.split('/').all(|segment| {
-        !segment.is_empty()
-            && !segment.starts_with('.')
-            && segment.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-'))
-    });
-    anyhow::ensure!(well_formed, "{key:?} is not an object key");
-    Ok(root.join(key))
-}
-
-fn write_whole(path: &Path, body: &[u8]) -> anyhow::Result<()> {
-    let write = || -> std::io::Result<()> {
-        let (draft, mut file) = Draft::create(path)?;
-        file.write_all(body)?;
-        file.sync_all()?;
-        draft.become_object(path)
-    };
-    write().with_context(|| format!("writing {}", path.display()))
-}
-
-/// A file that is to be an object. Dropped before that, it is removed.
-#[derive(Debug)]
-struct Draft(PathBuf);
-
-impl Draft {
-    fn create(object: &Path) -> std::io::Result<(Self, std::fs::File)> {
-        let (folder, name) = (object.parent().unwrap_or(object), object.file_name().unwrap_or_default());
-        std::fs::create_dir_all(folder)?;
-        // Two writers of one key must not share the file that they write before the rename.
-        let draft = folder.join(format!(".{}.{:016x}", name.to_string_lossy(), rand::random::<u64>()));
-        let file = std::fs::File::create(&draft)?;
-        Ok((Self(draft), file))
-    }
-
-    fn become_object(self, object: &Path) -> std::io::Result<()> {
-        std::fs::rename(&self.0, object)?;
-        std::fs::File::open(object.parent().unwrap_or(object))?.sync_all()
-    }
-}
-
-impl Drop for Draft {
-    fn drop(&mut self) {
-        // Not there if it became an object.
-        _ = std::fs::remove_file(&self.0);
-    }
+fn well_formed(key: &str) -> anyhow::Result<()> {
+    let is_key = key.len() <= MAX_KEY_BYTES
+        && key.split('/').all(|segment| {
+            !segment.is_empty()
+                && !segment.starts_with('.')
+                && segment.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-'))
+        });
+    anyhow::ensure!(is_key, "{key:?} is not an object key");
+    Ok(())
 }
 
 /// An object that is being stored. Dropped before [`ObjectWriter::finish`] nothing of it stays.
 #[derive(Debug)]
-pub struct ObjectWriter {
-    draft: Draft,
-    file: tokio::fs::File,
-    path: PathBuf,
+pub enum ObjectWriter {
+    /// In a folder.
+    Folder(folder::Writer),
+    /// In a bucket.
+    S3(s3::Writer),
 }
 
 impl ObjectWriter {
@@ -211,40 +217,41 @@ impl ObjectWriter {
     /// # Errors
     /// The store fails; the object can't be finished then.
     pub async fn write(&mut self, piece: &[u8]) -> anyhow::Result<()> {
-        self.file.write_all(piece).await.with_context(|| format!("writing {}", self.path.display()))
+        match self {
+            Self::Folder(writer) => writer.write(piece).await,
+            Self::S3(writer) => writer.write(piece).await,
+        }
     }
 
-    /// Stores what was written, replacing what is there; it is on the disk when this returns.
+    /// Stores what was written, replacing what is there; it is durable when this returns.
     ///
     /// # Errors
     /// The store fails.
-    pub async fn finish(mut self) -> anyhow::Result<()> {
-        let finish = async {
-            self.file.flush().await?;
-            self.file.sync_all().await
-        };
-        finish.await.with_context(|| format!("writing {}", self.path.display()))?;
-        let Self { draft, path, .. } = self;
-        blocking(move || draft.become_object(&path).with_context(|| format!("writing {}", path.display()))).await
+    pub async fn finish(self) -> anyhow::Result<()> {
+        match self {
+            Self::Folder(writer) => writer.finish().await,
+            Self::S3(writer) => writer.finish().await,
+        }
     }
 }
 
 /// An object that is being read.
 #[derive(Debug)]
-pub struct ObjectReader {
-    file: tokio::fs::File,
-    bytes: u64,
-    path: PathBuf,
+pub enum ObjectReader {
+    /// From a folder.
+    Folder(folder::Reader),
+    /// From a bucket.
+    S3(s3::Reader),
 }
-
-/// The most that [`ObjectReader::next`] gives at once.
-const PIECE_BYTES: usize = 128 << 10;
 
 impl ObjectReader {
     /// How long the object is.
     #[must_use]
     pub const fn bytes(&self) -> u64 {
-        self.bytes
+        match self {
+            Self::Folder(reader) => reader.bytes(),
+            Self::S3(reader) => reader.bytes(),
+        }
     }
 
     /// The next piece, of at most 128 KiB; `None` at the end.
@@ -252,69 +259,9 @@ impl ObjectReader {
     /// # Errors
     /// The store fails.
     pub async fn next(&mut self) -> anyhow::Result<Option<Bytes>> {
-        let mut piece = BytesMut::with_capacity(PIECE_BYTES);
-        let read = self.file.read_buf(&mut piece).await;
-        let read = read.with_context(|| format!("reading {}", self.path.display()))?;
-        Ok((read > 0).then(|| piece.freeze()))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// What every object store must do; each back-end's test calls it.
-    async fn contract(store: &Objects) {
-        assert_eq!(store.get("a/b.jpg").await.unwrap(), None);
-        store.delete("a/b.jpg").await.unwrap();
-        store.put("a/b.jpg", Bytes::from_static(b"one")).await.unwrap();
-        store.put("a/b.jpg", Bytes::from_static(b"two")).await.unwrap();
-        assert_eq!(store.get("a/b.jpg").await.unwrap().as_deref(), Some(&b"two"[..]));
-        store.delete("a/b.jpg").await.unwrap();
-        assert_eq!(store.get("a/b.jpg").await.unwrap(), None);
-        in_pieces(store).await;
-        for bad in ["", "/a", "a//b", "../a", "a/..", "a/.b", "a b", "ä", "a/"] {
-            assert!(store.put(bad, Bytes::new()).await.is_err(), "{bad:?} is no key");
+        match self {
+            Self::Folder(reader) => reader.next().await,
+            Self::S3(reader) => reader.next().await,
         }
-    }
-
-    async fn in_pieces(store: &Objects) {
-        assert!(store.open_object("big/x.bin").await.unwrap().is_none());
-        let pieces: Vec<Vec<u8>> = (0..5).map(|n| vec![n; 100_000]).collect();
-        let mut writer = store.create("big/x.bin").await.unwrap();
-        for piece in &pieces {
-            writer.write(piece).await.unwrap();
-        }
-        assert_eq!(store.get("big/x.bin").await.unwrap(), None, "it is not there before it is whole");
-        writer.finish().await.unwrap();
-        let mut reader = store.open_object("big/x.bin").await.unwrap().unwrap();
-        let mut all = Vec::new();
-        while let Some(piece) = reader.next().await.unwrap() {
-            all.extend_from_slice(&piece);
-        }
-        assert_eq!((reader.bytes(), all), (500_000, pieces.concat()));
-        let mut given_up = store.create("big/y.bin").await.unwrap();
-        given_up.write(b"half").await.unwrap();
-        drop(given_up);
-        assert_eq!(store.get("big/y.bin").await.unwrap(), None);
-        store.put("bigger/z.bin", Bytes::from_static(b"stays")).await.unwrap();
-        store.put("bigger/v2/z.bin", Bytes::new()).await.unwrap();
-        store.put("bigger/v10/a/z.bin", Bytes::new()).await.unwrap();
-        assert_eq!(store.folders("bigger").await.unwrap(), ["v10", "v2"]);
-        assert_eq!(store.folders("nothing").await.unwrap(), Vec::<String>::new());
-        for _ in 0..2 {
-            store.delete_all("big").await.unwrap();
-            assert_eq!(store.get("big/x.bin").await.unwrap(), None);
-        }
-        assert!(store.get("bigger/z.bin").await.unwrap().is_some());
-    }
-
-    #[tokio::test]
-    async fn the_folder_keeps_the_contract() {
-        let dir = tempfile::tempdir().unwrap();
-        let store = Objects::open("folder:", dir.path()).unwrap();
-        contract(&store).await;
-        let left = std::fs::read_dir(dir.path().join("objects/a")).unwrap().count();
-        assert_eq!(left, 0, "no drafts stay behind");
     }
 }

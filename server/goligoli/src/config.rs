@@ -29,7 +29,7 @@ pub struct Config {
     /// Databases.
     pub db: Store,
     /// Blobs.
-    pub objects: Store,
+    pub objects: common::objects::Settings,
     /// The queue of wake-ups.
     pub queue: Store,
     /// The user service.
