@@ -3,6 +3,8 @@
 
 use idl::{Code, Refusal};
 
+use crate::db;
+
 /// What a service's functions return.
 pub type Outcome<T> = Result<T, Failure>;
 
@@ -52,27 +54,54 @@ impl Failure {
     }
 }
 
-/// Somebody else has the database; the same transaction may work a moment later.
+/// Somebody else has the database, or the way to it broke: the same transaction may work a
+/// moment later. It may have been committed: only what does no harm twice may be run again.
 #[must_use]
-pub fn is_lock(error: &sqlx::Error) -> bool {
+pub fn may_pass(error: &sqlx::Error) -> bool {
     match error {
-        sqlx::Error::PoolTimedOut => true,
-        // SQLITE_BUSY, SQLITE_LOCKED and their extended codes.
-        sqlx::Error::Database(db) => {
-            db.code().and_then(|code| code.parse::<i64>().ok()).is_some_and(|code| matches!(code & 0xFF, 5 | 6))
-        }
+        sqlx::Error::PoolTimedOut | sqlx::Error::Io(_) => true,
+        sqlx::Error::Database(error) => match db::mysql_number(&**error) {
+            Some(number) => is_passing_on_mysql(number) && !FULL.contains(&number),
+            // SQLITE_BUSY, SQLITE_LOCKED and their extended codes.
+            None => sqlite_code(&**error).is_some_and(|code| matches!(code, 5 | 6)),
+        },
         _ => false,
     }
+}
+
+/// The transaction met another one, and nothing of it was done.
+#[must_use]
+pub fn is_conflict(error: &sqlx::Error) -> bool {
+    let sqlx::Error::Database(error) = error else { return false };
+    db::mysql_number(&**error).is_some_and(|number| CONFLICTS.contains(&number))
 }
 
 /// The same statement may work a moment later.
 fn is_passing(error: &sqlx::Error) -> bool {
     match error {
         sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed | sqlx::Error::WorkerCrashed | sqlx::Error::Io(_) => true,
-        // SQLITE_BUSY, SQLITE_FULL and their extended codes.
-        sqlx::Error::Database(db) => {
-            db.code().and_then(|c| c.parse::<i64>().ok()).is_some_and(|c| matches!(c & 0xFF, 5 | 13))
-        }
+        sqlx::Error::Database(error) => match db::mysql_number(&**error) {
+            Some(number) => is_passing_on_mysql(number),
+            // SQLITE_BUSY, SQLITE_FULL and their extended codes.
+            None => sqlite_code(&**error).is_some_and(|code| matches!(code, 5 | 13)),
+        },
         _ => false,
     }
+}
+
+fn sqlite_code(error: &dyn sqlx::error::DatabaseError) -> Option<i64> {
+    Some(error.code()?.parse::<i64>().ok()? & 0xFF)
+}
+
+/// Lock wait timeout, deadlock, record changed since the snapshot.
+const CONFLICTS: [u16; 3] = [1205, 1213, 1020];
+/// Disk full, table full.
+const FULL: [u16; 2] = [1021, 1114];
+
+/// MariaDB's errors that say nothing against the statement.
+fn is_passing_on_mysql(number: u16) -> bool {
+    // Too many connections, it shuts down, it was killed or took too long, it may only read,
+    // a connection aborted or killed.
+    const SERVER: [u16; 10] = [1040, 1053, 1080, 1152, 1203, 1290, 1317, 1836, 1927, 1969];
+    CONFLICTS.contains(&number) || FULL.contains(&number) || SERVER.contains(&number)
 }

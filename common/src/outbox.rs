@@ -10,8 +10,8 @@ use std::time::Duration;
 use idl::{Kind, Refusal};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use sqlx::Row as _;
 use sqlx::any::AnyRow;
+use sqlx::{Any, QueryBuilder, Row as _};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
@@ -45,6 +45,10 @@ impl Outbox {
     pub const TABLE: &str =
         "CREATE TABLE outbox (id BIGINT NOT NULL PRIMARY KEY, topic BIGINT NOT NULL, body TEXT NOT NULL);";
 
+    /// What a later migration of the service adds to that: where a fact stands among those of
+    /// several instances, whose ids do not tell.
+    pub const PLACE: &str = "ALTER TABLE outbox ADD COLUMN placed BIGINT NOT NULL DEFAULT 0;";
+
     /// The outbox in `db`.
     #[must_use]
     pub fn new(db: Db, ids: Ids) -> Self {
@@ -60,13 +64,16 @@ impl Outbox {
     }
 
     /// Writes a fact about `topic` in the caller's transaction. Facts of one topic are
-    /// relayed in the order of their slots.
+    /// relayed in the order in which they were written here, if the transactions that wrote
+    /// them held the same lock; where one process alone writes, in that of their slots.
     ///
     /// # Errors
     /// The database refuses, or the fact is not representable in JSON.
     pub async fn add<T: Serialize>(&self, tx: &mut Tx, slot: Slot, topic: u64, fact: &T) -> sqlx::Result<()> {
         let body = serde_json::to_string(fact).map_err(|e| sqlx::Error::Encode(e.into()))?;
-        sqlx::query("INSERT INTO outbox (id, topic, body) VALUES (?, ?, ?)")
+        let place = self.db.statement_time_us();
+        let insert = format!("INSERT INTO outbox (id, topic, body, placed) VALUES (?, ?, ?, {place})");
+        sqlx::query(sqlx::AssertSqlSafe(insert))
             .bind(slot.0.cast_signed())
             .bind(topic.cast_signed())
             .bind(body)
@@ -87,13 +94,17 @@ impl Outbox {
     /// # Errors
     /// The database fails.
     pub async fn drained(&self, topic: u64, last: Option<Slot>, within: Duration) -> sqlx::Result<bool> {
-        const WAITS: &str = "SELECT 1 FROM outbox WHERE id <= ? AND topic = ? LIMIT 1";
-        let last = last.map_or(i64::MAX, |slot| slot.0.cast_signed());
+        const ANY: &str = "SELECT 1 FROM outbox WHERE topic = ? LIMIT 1";
+        // Those before it are relayed before it.
+        const LAST: &str = "SELECT 1 FROM outbox WHERE topic = ? AND id = ?";
         let drained = async {
             loop {
                 let relayed = self.relayed.notified();
-                let waits = sqlx::query(WAITS).bind(last).bind(topic.cast_signed()).fetch_optional(self.db.reader());
-                if waits.await?.is_none() {
+                let waits = match last {
+                    None => sqlx::query(ANY).bind(topic.cast_signed()),
+                    Some(slot) => sqlx::query(LAST).bind(topic.cast_signed()).bind(slot.0.cast_signed()),
+                };
+                if waits.fetch_optional(self.db.reader()).await?.is_none() {
                     return Ok(true);
                 }
                 // Another instance may relay it.
@@ -140,11 +151,11 @@ impl Outbox {
         F: Future<Output = Result<(), Refusal>>,
     {
         let mut waiting: BTreeMap<u64, Refusal> = BTreeMap::new();
-        let (mut after, mut delivered) = (i64::MIN, false);
+        let (mut after, mut delivered) = ((i64::MIN, i64::MIN), false);
         loop {
             let facts = self.read(after).await?;
             let Some(last) = facts.last() else { break };
-            after = last.id;
+            after = (last.placed, last.id);
             let topics: BTreeSet<u64> = facts.iter().map(|fact| fact.topic).collect();
             for topic in topics {
                 // A topic that waits keeps its order, and keeps nobody else waiting.
@@ -196,25 +207,29 @@ impl Outbox {
         Ok(Ok(()))
     }
 
-    /// The next facts after this id.
-    async fn read(&self, after: i64) -> sqlx::Result<Vec<Fact>> {
-        let rows = sqlx::query("SELECT id, topic, body FROM outbox WHERE id > ? ORDER BY id LIMIT ?")
-            .bind(after)
-            .bind(BATCH)
-            .fetch_all(self.db.reader())
-            .await?;
+    /// The next facts after this place. The table is short: what was relayed is gone.
+    async fn read(&self, (placed, id): (i64, i64)) -> sqlx::Result<Vec<Fact>> {
+        const PAGE: &str = "SELECT id, topic, body, placed FROM outbox \
+             WHERE placed > ? OR (placed = ? AND id > ?) ORDER BY placed, id LIMIT ?";
+        let page = sqlx::query(PAGE).bind(placed).bind(placed).bind(id).bind(BATCH);
+        let rows = page.fetch_all(self.db.reader()).await?;
         let fact = |row: &AnyRow| {
-            let topic: i64 = row.try_get(1)?;
-            Ok(Fact { id: row.try_get(0)?, topic: topic.cast_unsigned(), body: row.try_get(2)? })
+            let topic = row.try_get::<i64, _>(1)?.cast_unsigned();
+            Ok(Fact { id: row.try_get(0)?, topic, body: row.try_get(2)?, placed: row.try_get(3)? })
         };
         rows.iter().map(fact).collect()
     }
 
     async fn forget(&self, facts: &[&Fact]) -> sqlx::Result<()> {
-        let mut tx = self.db.begin().await?;
-        for fact in facts {
-            sqlx::query("DELETE FROM outbox WHERE id = ?").bind(fact.id).execute(&mut *tx).await?;
+        if facts.is_empty() {
+            return Ok(());
         }
+        let mut sql = QueryBuilder::<Any>::new("DELETE FROM outbox WHERE id IN (");
+        let mut list = sql.separated(", ");
+        facts.iter().for_each(|fact| _ = list.push_bind(fact.id));
+        sql.push(")");
+        let mut tx = self.db.begin().await?;
+        sql.build().persistent(false).execute(&mut *tx).await?;
         tx.commit().await?;
         self.relayed.notify_waiters();
         Ok(())
@@ -226,6 +241,7 @@ struct Fact {
     id: i64,
     topic: u64,
     body: String,
+    placed: i64,
 }
 
 impl Fact {

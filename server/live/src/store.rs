@@ -3,6 +3,7 @@
 
 use std::num::NonZeroU32;
 
+use common::Db;
 use common::db::{Tx, like_anywhere};
 use idl::event::{LiveSession, Owner, RoomRules, RoomState};
 use idl::live::{ListRooms, Room, RoomText, Session};
@@ -130,11 +131,15 @@ pub(crate) async fn lock_room(tx: &mut Tx, id: RoomId) -> sqlx::Result<Option<Ro
 
 /// One more room for the account; `false` if it has `most` already.
 pub(crate) async fn claim_room(tx: &mut Tx, insert_ignore: &str, owner: UserId, most: u32) -> sqlx::Result<bool> {
+    const CLAIM: &str = "UPDATE room_owner SET rooms = rooms + 1 WHERE user_id = ? AND rooms < ?";
+    let claim = || sqlx::query(CLAIM).bind(owner.as_i64()).bind(i64::from(most));
+    // First of all the update: two that have both found the row by inserting it wait for each other.
+    if claim().execute(&mut **tx).await?.rows_affected() == 1 {
+        return Ok(true);
+    }
     let first = format!("{insert_ignore}room_owner (user_id, rooms) VALUES (?, 0)");
     sqlx::query(sqlx::AssertSqlSafe(first)).bind(owner.as_i64()).execute(&mut **tx).await?;
-    const CLAIM: &str = "UPDATE room_owner SET rooms = rooms + 1 WHERE user_id = ? AND rooms < ?";
-    let claimed = sqlx::query(CLAIM).bind(owner.as_i64()).bind(i64::from(most)).execute(&mut **tx).await?;
-    Ok(claimed.rows_affected() == 1)
+    Ok(claim().execute(&mut **tx).await?.rows_affected() == 1)
 }
 
 /// A new room, closed, with the rules that a room begins with.
@@ -207,8 +212,8 @@ pub(crate) async fn set_stream_key(tx: &mut Tx, id: RoomId, hash: &str) -> sqlx:
 }
 
 /// Rooms after `from`, at most `limit`, in the order of the list.
-pub(crate) async fn list_rooms<'e>(
-    db: impl Executor<'e, Database = Any>,
+pub(crate) async fn list_rooms(
+    db: &Db,
     filter: &ListRooms,
     search: Option<&str>,
     from: Position,
@@ -227,13 +232,13 @@ pub(crate) async fn list_rooms<'e>(
     }
     if let Some(search) = search {
         let pattern = like_anywhere(search);
-        sql.push(" AND (title LIKE ").push_bind(pattern.clone());
-        sql.push(" ESCAPE '!' OR category LIKE ").push_bind(pattern.clone());
-        sql.push(" ESCAPE '!' OR owner_name LIKE ").push_bind(pattern).push(" ESCAPE '!')");
+        sql.push(" AND (title").push(db.like()).push_bind(pattern.clone());
+        sql.push(" ESCAPE '!' OR category").push(db.like()).push_bind(pattern.clone());
+        sql.push(" ESCAPE '!' OR owner_name").push(db.like()).push_bind(pattern).push(" ESCAPE '!')");
     }
     sql.push(if filter.live { " ORDER BY viewers DESC, id DESC LIMIT " } else { " ORDER BY id DESC LIMIT " });
     sql.push_bind(limit);
-    sql.build_query_as().fetch_all(db).await
+    sql.build_query_as().fetch_all(db.reader()).await
 }
 
 /// Rooms that are live, by ascending id after `after`.

@@ -10,7 +10,7 @@ use std::collections::hash_map::Entry as Slot;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use common::failure::is_lock;
+use common::failure::may_pass;
 use common::{Clock, Db, Failure, Lifecycle, Outcome, failpoint};
 use idl::draw::Entry;
 use idl::{Code, LotteryId, Refusal, UserId};
@@ -140,7 +140,7 @@ impl Clerk {
             match self.try_commit(entrants).await {
                 Ok(answers) => return answers,
                 // The same batch again: who is in already gets the entry that it has.
-                Err(error) if tried < TRIES && is_lock(&error) => {
+                Err(error) if tried < TRIES && may_pass(&error) => {
                     tracing::warn!(
                         tried,
                         error = &error as &dyn std::error::Error,
@@ -180,6 +180,8 @@ impl Clerk {
             failpoint::reached("lottery.entry-batch");
             tx.commit().await?;
             metrics::counter!("goligoli_lottery_entries_total").increment(page.new.len() as u64);
+        } else {
+            tx.rollback().await?;
         }
         Ok(answers)
     }

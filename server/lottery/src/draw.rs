@@ -226,7 +226,7 @@ impl Core {
     /// Makes sure that the ranking is kept as far as one more replacement needs it.
     pub(crate) async fn keep_enough_places(&self, row: &Row, replaced: usize) -> Outcome<()> {
         let id = row.facts.id;
-        let kept = results::of(&mut *self.db.reader().acquire().await?, id).await?.places.len();
+        let kept = results::of(&mut self.db.reader().acquire().await?, id).await?.places.len();
         if kept >= prizes::places(&row.facts.spec.spec().prizes, replaced + 1, row.entries) {
             return Ok(());
         }

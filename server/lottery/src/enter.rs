@@ -143,7 +143,7 @@ impl Core {
             let is_last = page.items.len() < POSTS_AT_ONCE as usize;
             // Nearly all of them are in: their entry came with the danmaku.
             let users = page.items.iter().map(|post| post.user);
-            let known = entries::of_users(&mut *self.db.reader().acquire().await?, facts.id, users).await?;
+            let known = entries::of_users(&mut self.db.reader().acquire().await?, facts.id, users).await?;
             let missing = page.items.into_iter().filter(|post| !known.contains_key(&post.user));
             let entered = iter(missing).map(|post| self.enter_by_keyword(facts, post));
             let outcomes: Vec<Outcome<()>> = entered.buffer_unordered(ENTRIES_AT_ONCE).collect().await;

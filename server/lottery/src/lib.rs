@@ -119,7 +119,9 @@ impl Lottery {
         keys.check(&db, &seal).await?;
         store::results::use_key(&db, &keys.current().public(), platform.clock.now()).await?;
         // Whoever held one was a process before this one: the data folder is locked.
-        store::void_leases(&db).await?;
+        if !db.is_shared() {
+            store::void_leases(&db).await?;
+        }
         let (waiting, batch) = (settings.waiting_entries.get(), settings.batch_entries.get());
         let desk = desk::Desk::new(db.clone(), platform.clock.clone(), platform.lifecycle.clone(), waiting, batch);
         let core = Arc::new(Core {

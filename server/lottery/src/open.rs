@@ -70,10 +70,12 @@ impl Core {
         // Rolled back: nothing is claimed here.
         let mut tx = self.db.begin().await?;
         let earlier = key.claim(&self.db, &mut tx, 0, self.platform.clock.now()).await?;
-        match earlier {
-            Some(earlier) => store::find(&mut *tx, LotteryId::from_i64(earlier)).await,
-            None => Ok(None),
-        }
+        let earlier = match earlier {
+            Some(earlier) => store::find(&mut *tx, LotteryId::from_i64(earlier)).await?,
+            None => None,
+        };
+        tx.rollback().await?;
+        Ok(earlier)
     }
 
     async fn insert(&self, who: &Identity, spec: &SpecText, test: bool, key: Option<&Key>) -> Outcome<Row> {

@@ -116,7 +116,7 @@ impl Core {
             return Err(not_drawn(row).into());
         }
         if deed != Deed::Claim {
-            let replaced = results::of(&mut *self.db.reader().acquire().await?, id).await?.replaced.len();
+            let replaced = results::of(&mut self.db.reader().acquire().await?, id).await?.replaced.len();
             self.keep_enough_places(row, replaced).await?;
         }
         let mut tx = self.db.begin().await?;

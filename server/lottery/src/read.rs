@@ -49,7 +49,7 @@ impl Core {
             return Ok(Results::default());
         }
         // One snapshot of places, replacements and claims.
-        Ok(results::of(&mut *self.db.reader().begin().await?, row.facts.id).await?)
+        Ok(results::of(&mut *self.db.snapshot().await?, row.facts.id).await?)
     }
 
     /// The lottery as everybody sees it.

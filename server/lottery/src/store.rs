@@ -21,11 +21,15 @@ const UNDECIDED_AT_ONCE: i64 = 500;
 
 /// One more lottery that is not decided in this room; `false` if it has `most` already.
 pub(crate) async fn claim_place(db: &Db, tx: &mut Tx, room: RoomId, most: u32) -> sqlx::Result<bool> {
+    const CLAIM: &str = "UPDATE room_undecided SET lotteries = lotteries + 1 WHERE room_id = ? AND lotteries < ?";
+    let claim = || sqlx::query(CLAIM).bind(room.as_i64()).bind(i64::from(most));
+    // First of all the update: two that have both found the row by inserting it wait for each other.
+    if claim().execute(&mut **tx).await?.rows_affected() == 1 {
+        return Ok(true);
+    }
     let first = format!("{}room_undecided (room_id, lotteries) VALUES (?, 0)", db.insert_ignore());
     sqlx::query(sqlx::AssertSqlSafe(first)).bind(room.as_i64()).execute(&mut **tx).await?;
-    const CLAIM: &str = "UPDATE room_undecided SET lotteries = lotteries + 1 WHERE room_id = ? AND lotteries < ?";
-    let claimed = sqlx::query(CLAIM).bind(room.as_i64()).bind(i64::from(most)).execute(&mut **tx).await?;
-    Ok(claimed.rows_affected() == 1)
+    Ok(claim().execute(&mut **tx).await?.rows_affected() == 1)
 }
 
 /// A lottery of the room was decided.

@@ -222,6 +222,12 @@ pub(crate) async fn insert(tx: &mut Tx, danmaku: &[Danmaku]) -> sqlx::Result<()>
     if usize::try_from(rows) == Ok(danmaku.len()) { Ok(()) } else { Err(sqlx::Error::RowNotFound) }
 }
 
+/// Whether a danmaku is there.
+pub(crate) async fn is_stored(tx: &mut Tx, id: DanmakuId) -> sqlx::Result<bool> {
+    let row = sqlx::query("SELECT 1 FROM danmaku WHERE id = ?").bind(id.as_i64()).fetch_optional(&mut **tx).await?;
+    Ok(row.is_some())
+}
+
 /// Claims keys for danmaku; `false` if one of them stands for another danmaku already.
 pub(crate) async fn insert_keys(
     tx: &mut Tx,

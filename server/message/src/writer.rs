@@ -6,14 +6,15 @@
 //! (time, id). There is one batch at a time, its time is never before the one before (but
 //! for a clock that was wrong for long, see [`next_time`]), and ids ascend. A reader's snapshot is therefore a prefix of all later ones, and the
 //! commit horizon is exactly what is committed: a forward page neither waits for the open
-//! batch nor can miss it. (Several instances on one database would break this; they need
-//! pages to stop at now − 2 s.)
+//! batch nor can miss it. Several instances on one database do not follow one another:
+//! there a forward page stops two seconds before now (see [`crate::history`]).
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use common::db::Tx;
-use common::failure::is_lock;
+use common::failure::may_pass;
+use common::outbox::Slot;
 use common::{Clock, Failure, Lifecycle, Outcome};
 use idl::message::Danmaku;
 use idl::push::Lane;
@@ -121,6 +122,21 @@ struct Committer {
     delivered: Delivered,
 }
 
+/// Posts that are stored together, with what they are stored under.
+struct Batch<'a> {
+    posts: &'a [Post],
+    lanes: &'a [Lane],
+    ids: Vec<u64>,
+    slots: Vec<Slot>,
+}
+
+/// A batch of which nobody knows whether it was committed.
+struct Unsure {
+    /// It is there if this is.
+    first: DanmakuId,
+    committed: Committed,
+}
+
 /// A batch that is durable.
 struct Committed {
     answers: Vec<Answer>,
@@ -159,13 +175,20 @@ impl Committer {
     }
 
     async fn commit_in_tries(&mut self, posts: &[Post], lanes: &[Lane]) -> sqlx::Result<Committed> {
-        let mut tried = 1;
+        let guaranteed = lanes.iter().filter(|lane| **lane == Lane::Guaranteed).count();
+        let batch = Batch {
+            posts,
+            lanes,
+            ids: self.store.ids.take(posts.len()).await?,
+            slots: self.store.outbox.slots(guaranteed).await?,
+        };
+        let (mut tried, mut unsure) = (1, None);
         loop {
-            match self.try_commit(posts, lanes).await {
+            match self.try_commit(&batch, &mut unsure).await {
                 Ok(Some(committed)) => return Ok(committed),
                 Ok(None) if tried < TRIES => {}
                 Ok(None) => return Err(sqlx::Error::PoolTimedOut),
-                Err(error) if tried < TRIES && is_lock(&error) => {
+                Err(error) if tried < TRIES && (may_pass(&error) || unsure.is_some() && is_taken(&error)) => {
                     tracing::warn!(tried, error = &error as &dyn std::error::Error, "a batch met a lock; again");
                 }
                 Err(error) => return Err(error),
@@ -176,17 +199,26 @@ impl Committer {
     }
 
     /// One transaction; `None` if another instance claimed a key of the batch meanwhile,
-    /// which the next try will see.
-    async fn try_commit(&mut self, posts: &[Post], lanes: &[Lane]) -> sqlx::Result<Option<Committed>> {
-        let store = self.store.clone();
-        let ids = store.ids.take(posts.len()).await?;
-        let guaranteed = lanes.iter().filter(|lane| **lane == Lane::Guaranteed).count();
-        let mut slots = store.outbox.slots(guaranteed).await?.into_iter();
+    /// which the next try will see. If nobody knows whether it was committed it is `unsure`:
+    /// the next try, with the same ids, finds that out.
+    async fn try_commit(&mut self, batch: &Batch<'_>, unsure: &mut Option<Unsure>) -> sqlx::Result<Option<Committed>> {
+        let (store, posts, ids) = (self.store.clone(), batch.posts, &batch.ids);
+        let mut slots = batch.slots.iter().copied();
 
         let mut tx = store.db.begin().await?;
+        if let Some(before) = unsure.take() {
+            if store::is_stored(&mut tx, before.first).await? {
+                tx.rollback().await?;
+                return Ok(Some(before.committed));
+            }
+            *unsure = Some(before);
+        }
         // Read with the lock in hand: nothing later can be committed before this batch.
         self.latest = next_time(self.latest, self.clock.now());
         let now = self.latest;
+        if !posts.is_empty() {
+            store::replay::pass_gate(&store.db, &mut tx).await?;
+        }
         let known = known(&mut tx, posts, now).await?;
 
         let mut answers: Vec<Answer> = Vec::with_capacity(posts.len());
@@ -196,7 +228,7 @@ impl Committer {
                 Verdict::Store(admission) => {
                     let danmaku = batch::danmaku(&posts[at], &admission, DanmakuId(ids[at]), now);
                     new_keys.extend(posts[at].key.as_ref().map(|key| (key, danmaku.id)));
-                    new_lanes.push(lanes[at]);
+                    new_lanes.push(batch.lanes[at]);
                     new.push(danmaku.clone());
                     Ok(danmaku)
                 }
@@ -207,11 +239,15 @@ impl Committer {
         }
         let delivered = self.delivered.portion();
         if new.is_empty() && delivered.is_empty() {
+            tx.rollback().await?;
             return Ok(Some(Committed { answers, ordinary: new, facts: 0 }));
         }
 
         store::mark_delivered(&mut tx, delivered).await?;
+        // In one order in all instances: they wait for one another, but not in a circle.
+        new_keys.sort_unstable_by_key(|(key, _)| *key);
         if !store::insert_keys(&mut tx, store.db.insert_ignore(), &new_keys, now).await? {
+            tx.rollback().await?;
             return Ok(None);
         }
         store::insert(&mut tx, &new).await?;
@@ -227,11 +263,19 @@ impl Committer {
                 ordinary.push(danmaku);
             }
         }
-        tx.commit().await?;
+        let first = answers.iter().zip(ids).find(|(answer, id)| matches!(answer, Ok(d) if d.id.0 == **id));
+        let first = first.map(|(_, id)| DanmakuId(*id));
+        let committed = Committed { answers, ordinary, facts };
+        let ended = tx.commit().await;
+        if let (Err(sqlx::Error::Io(_)), Some(first)) = (&ended, first) {
+            *unsure = Some(Unsure { first, committed });
+            return ended.map(|()| None);
+        }
+        ended?;
         if !delivered.is_empty() {
             self.delivered.is_noted();
         }
-        Ok(Some(Committed { answers, ordinary, facts }))
+        Ok(Some(committed))
     }
 }
 
@@ -245,6 +289,11 @@ fn next_time(latest: Timestamp, now: Timestamp) -> Timestamp {
         return now;
     }
     latest.max(now)
+}
+
+/// The try before this one, of which nobody knew, is just being committed.
+fn is_taken(error: &sqlx::Error) -> bool {
+    matches!(error, sqlx::Error::Database(error) if error.is_unique_violation())
 }
 
 async fn known(tx: &mut Tx, posts: &[Post], now: Timestamp) -> sqlx::Result<Known> {

@@ -72,6 +72,7 @@ const ROTATE: &str = "UPDATE device SET generation = generation + 1, used_at_ms 
 const WRONG: &str = "SELECT client, times, ends_at_ms FROM wrong_password WHERE subject = ? AND client IN (?, ?)";
 const COUNT_WRONG: &str =
     "UPDATE wrong_password SET times = times + 1 WHERE subject = ? AND client = ? AND ends_at_ms > ?";
+const FORGET_OVER: &str = "DELETE FROM wrong_password WHERE subject = ? AND client = ? AND ends_at_ms <= ?";
 /// Stands for all clients together.
 const ALL_CLIENTS: &str = "";
 
@@ -143,13 +144,16 @@ impl Store {
             let subject = guess.subject.as_str();
             let counted = sqlx::query(COUNT_WRONG).bind(subject).bind(client).bind(now.0).execute(&mut *tx).await?;
             if counted.rows_affected() == 0 {
-                forget_wrong_passwords_of(&mut tx, subject, client).await?;
-                sqlx::query("INSERT INTO wrong_password (subject, client, times, ends_at_ms) VALUES (?, ?, 1, ?)")
-                    .bind(subject)
-                    .bind(client)
-                    .bind(ends_at.0)
-                    .execute(&mut *tx)
-                    .await?;
+                sqlx::query(FORGET_OVER).bind(subject).bind(client).bind(now.0).execute(&mut *tx).await?;
+                let first = format!(
+                    "{}wrong_password (subject, client, times, ends_at_ms) VALUES (?, ?, 1, ?)",
+                    self.db.insert_ignore()
+                );
+                let first = sqlx::query(sqlx::AssertSqlSafe(first)).bind(subject).bind(client).bind(ends_at.0);
+                if first.execute(&mut *tx).await?.rows_affected() == 0 {
+                    // Another instance has opened the window just now.
+                    sqlx::query(COUNT_WRONG).bind(subject).bind(client).bind(now.0).execute(&mut *tx).await?;
+                }
             }
         }
         tx.commit().await

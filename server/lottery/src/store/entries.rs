@@ -41,7 +41,7 @@ pub(crate) async fn lock(tx: &mut Tx, id: LotteryId) -> sqlx::Result<Option<Next
 
 /// The entries that these accounts have already.
 pub(crate) async fn of_users(
-    db: &mut sqlx::AnyConnection,
+    db: &mut common::db::Connection,
     id: LotteryId,
     users: impl Iterator<Item = UserId>,
 ) -> sqlx::Result<HashMap<UserId, Entry>> {

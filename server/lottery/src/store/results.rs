@@ -54,7 +54,7 @@ pub(crate) async fn keep_places(
 }
 
 /// What there is of a drawn lottery, as one snapshot if `db` is a transaction.
-pub(crate) async fn of(db: &mut sqlx::AnyConnection, id: LotteryId) -> sqlx::Result<Results> {
+pub(crate) async fn of(db: &mut common::db::Connection, id: LotteryId) -> sqlx::Result<Results> {
     const PLACES: &str = "SELECT n, user_id, user_name, entry_key FROM ranking WHERE lottery_id = ? ORDER BY place";
     const REPLACED: &str = "SELECT n, reason, at_ms, signature FROM replacement WHERE lottery_id = ? ORDER BY i";
     const CLAIMED: &str = "SELECT n FROM claim WHERE lottery_id = ?";

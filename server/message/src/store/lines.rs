@@ -80,7 +80,7 @@ impl Source {
         self.only(&mut sql);
         self.within(&mut sql, range);
         if let Some(text) = range.text {
-            sql.push(" AND text LIKE ").push_bind(like_anywhere(text)).push(" ESCAPE '!'");
+            sql.push(" AND text").push(db.like()).push_bind(like_anywhere(text)).push(" ESCAPE '!'");
         }
         sql.push(" ORDER BY ").push(self.time()).push(", id LIMIT ").push_bind(limit);
         let rows = sql.build().fetch_all(db.reader()).await?;

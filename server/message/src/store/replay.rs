@@ -47,6 +47,8 @@ pub(crate) struct Indexed {
 /// Begins to know a replay; a broadcast takes no more posts from then on.
 pub(crate) async fn seal(db: &Db, replay: ReplayId, session: Option<SessionId>, room: RoomId) -> sqlx::Result<()> {
     let mut tx = db.begin().await?;
+    // Whoever stores a post has looked before and is done, or looks after this: see `pass_gate`.
+    sqlx::query("UPDATE gate SET passed = passed + 1 WHERE name = 'seal'").execute(&mut *tx).await?;
     begin(db, &mut tx, replay, session, room).await?;
     tx.commit().await
 }
@@ -70,6 +72,15 @@ pub(crate) async fn begin(
         .bind(room.as_i64())
         .execute(&mut **tx)
         .await?;
+    Ok(())
+}
+
+/// No broadcast is sealed from now on until the transaction ends.
+pub(crate) async fn pass_gate(db: &Db, tx: &mut Tx) -> sqlx::Result<()> {
+    if db.is_shared() {
+        let pass = format!("SELECT passed FROM gate WHERE name = 'seal'{}", db.share_lock());
+        sqlx::query(sqlx::AssertSqlSafe(pass)).fetch_one(&mut **tx).await?;
+    }
     Ok(())
 }
 
