@@ -144,12 +144,9 @@ run_versitygw() {
     ROOT_ACCESS_KEY=$(secret s3-key) ROOT_SECRET_KEY=$(secret s3-secret) \
         exec "$(program versitygw)" --quiet --port "127.0.0.1:$(port s3)" posix "$folder/data/s3"
 }
-ready_versitygw() { # makes the bucket: 409 says that it is there already
-    local status empty_sha256
-    empty_sha256=$(sha256sum </dev/null)
-    status=$(curl -sS --max-time 2 -o /dev/null -w '%{http_code}' -X PUT --aws-sigv4 aws:amz:us-east-1:s3 \
-        -H "x-amz-content-sha256: ${empty_sha256%% *}" -K - "$(local_url s3)/$bucket" <<<"user = \"$(secret s3-key):$(secret s3-secret)\"")
-    [ "$status" = 200 ] || [ "$status" = 409 ]
+ready_versitygw() { # and has its bucket
+    ROOT_ACCESS_KEY=$(secret s3-key) ROOT_SECRET_KEY=$(secret s3-secret) \
+        "$repository/deployment/container/make-bucket" "$(local_url s3)/$bucket"
 }
 
 # ---- Jaeger
