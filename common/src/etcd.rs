@@ -92,7 +92,8 @@ impl Etcd {
         anyhow::ensure!(!rest.contains('@'), "user and password have keys of their own: discovery.user, .password");
         let (servers, query) = rest.split_once('?').unwrap_or((rest, "prefix=goligoli"));
         let prefix = query.strip_prefix("prefix=").filter(|prefix| is_name(prefix));
-        let prefix = prefix.with_context(|| format!("{query:?} is not prefix= and letters, digits, '-', '_' or '.'"))?;
+        let prefix =
+            prefix.with_context(|| format!("{query:?} is not prefix= and letters, digits, '-', '_' or '.'"))?;
         let servers: Vec<String> = servers.trim_end_matches('/').split(',').map(str::to_owned).collect();
         for server in &servers {
             anyhow::ensure!(is_host_and_port(server), "{server:?} is not host:port");

@@ -24,7 +24,10 @@ impl Fixed {
         let mut configured = Vec::new();
         for (service, addresses) in services {
             for (n, address) in addresses.into_iter().enumerate() {
-                anyhow::ensure!(is_host_and_port(&address), "discovery.services.{service}: {address:?} is not host:port");
+                anyhow::ensure!(
+                    is_host_and_port(&address),
+                    "discovery.services.{service}: {address:?} is not host:port"
+                );
                 let id = format!("{service}-{n}");
                 configured.push(Instance { id, service: service.clone(), address, contract: u32::MAX });
             }

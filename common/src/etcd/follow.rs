@@ -89,7 +89,11 @@ async fn next(stream: &mut WatchStream) -> anyhow::Result<WatchResponse> {
 
 fn changes(message: WatchResponse, prefix: &str) -> anyhow::Result<Vec<Seen>> {
     if message.canceled() || message.compact_revision() > 0 {
-        anyhow::bail!("the watch was cancelled: {} (compacted: {})", message.cancel_reason(), message.compact_revision());
+        anyhow::bail!(
+            "the watch was cancelled: {} (compacted: {})",
+            message.cancel_reason(),
+            message.compact_revision()
+        );
     }
     let mut changes = Vec::new();
     for event in message.events() {
