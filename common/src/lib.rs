@@ -7,6 +7,7 @@
 //! | [`data_dir`], [`descriptors`] | the data folder: its lock, its free space; open files |
 //! | [`db`], [`ids`], [`outbox`], [`idempotency`] | a service's own database, its ids, its outgoing facts, what repeated requests made |
 //! | [`cursor`] | positions in lists |
+//! | [`discovery`], [`etcd`] | who runs where; the registry that says so |
 //! | [`objects`], [`queue`] | blobs by key; wake-ups by topic |
 //! | [`token`], [`revocation`], [`keys`] | signed access tokens, which of them are void, and what signs |
 //! | [`secret`] | settings that nobody may see |
@@ -23,7 +24,9 @@ pub mod cursor;
 pub mod data_dir;
 pub mod db;
 pub mod descriptors;
+pub mod discovery;
 pub mod dynamic;
+pub mod etcd;
 pub mod failpoint;
 pub mod failure;
 pub mod health;

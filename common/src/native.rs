@@ -3,6 +3,10 @@
 //! `deployment/native/stack.sh` starts them and prints the variables that name them. For
 //! tests only; nothing else reads these variables.
 
+mod own_etcd;
+
+pub use own_etcd::OwnEtcd;
+
 /// The value of a variable that names a server (`NATIVE_REDIS_URL`), if it is set.
 ///
 /// Without it a test that needs the server has nothing to say and returns; where all servers
