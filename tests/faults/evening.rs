@@ -79,7 +79,7 @@ impl Evening {
                         Ok(answer) if answer.status == 503 => answer.refused(503, "unavailable"),
                         // The ingress says so of a gateway that died with the request in its hands.
                         Ok(answer) => {
-                            assert!(matches!(answer.status, 502 | 504), "{} {}", answer.status, answer.text())
+                            assert!(matches!(answer.status, 502 | 504), "{} {}", answer.status, answer.text());
                         }
                         Err(_) => {}
                     }
