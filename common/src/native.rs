@@ -5,7 +5,23 @@
 
 mod own_etcd;
 
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::path::Path;
+
 pub use own_etcd::OwnEtcd;
+
+/// The `db.url` of a test whose data lie in `folder`: the embedded one, or with `TEST_DB_URL`
+/// (`mysql://user:password@host:port/`) schemas of its own on that server. The same folder
+/// has the same schemas. They begin with `test_`; `tests/mysql.sh` drops them afterwards.
+#[must_use]
+pub fn db_url(folder: &Path) -> String {
+    let Some(server) = std::env::var("TEST_DB_URL").ok().filter(|url| !url.is_empty()) else {
+        return "sqlite:".to_owned();
+    };
+    let mut hasher = DefaultHasher::new();
+    (std::process::id(), folder).hash(&mut hasher);
+    format!("{}/test_{:016x}", server.trim_end_matches('/'), hasher.finish())
+}
 
 /// The value of a variable that names a server (`NATIVE_REDIS_URL`), if it is set.
 ///

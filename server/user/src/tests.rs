@@ -25,7 +25,7 @@ async fn accounts(folder: &Path) -> Accounts {
     let signer = Arc::new(Signer::load_or_create(folder, clock.clone()).unwrap());
     let platform = Platform {
         data_dir: folder.to_owned(),
-        db_url: "sqlite:".to_owned(),
+        db_url: common::native::db_url(folder),
         objects: Objects::open("folder:", folder).unwrap(),
         queue: Queue::open("process:").unwrap(),
         verifier: signer.verifier(Revocations::default()),

@@ -68,7 +68,7 @@ impl World {
         let queue = Queue::open("process:").unwrap();
         let platform = Platform {
             data_dir: dir.path().to_owned(),
-            db_url: "sqlite:".to_owned(),
+            db_url: common::native::db_url(dir.path()),
             objects: Objects::open("folder:", dir.path()).unwrap(),
             queue: queue.clone(),
             clock: clock.clone(),

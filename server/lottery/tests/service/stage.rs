@@ -227,7 +227,7 @@ async fn start(
 ) -> anyhow::Result<rpc::LotteryClient> {
     let platform = Platform {
         data_dir: dir.to_owned(),
-        db_url: "sqlite:".into(),
+        db_url: common::native::db_url(dir),
         objects: Objects::open("folder:", dir).expect("a folder"),
         queue: queue.clone(),
         clock: clock.clone(),

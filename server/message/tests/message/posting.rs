@@ -205,12 +205,11 @@ async fn hostile_texts_come_back_as_they_were() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_caller_that_goes_away_undoes_nothing() {
     let stage = Stage::new().await;
-    let other = stage.other_db().await;
-    let in_the_way = other.begin().await.unwrap();
+    let in_the_way = stage.in_the_way().await;
     let soon = rpc::within(Duration::from_millis(500));
     let gone = rpc::answer(stage.message.post(soon, stage.request(3, ROOM, "bye", None)).await);
     assert_eq!(gone.unwrap_err().code, Code::Unavailable);
-    in_the_way.rollback().await.unwrap();
+    _ = in_the_way.rollback().await;
     // Batches are stored in order: once this one is answered, the one before is decided.
     stage.post(4, "after it").await.unwrap();
     let texts: Vec<_> = stage.latest().await.iter().map(|d| d.text.to_string()).collect();
@@ -222,11 +221,10 @@ async fn a_caller_that_goes_away_undoes_nothing() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_batch_that_meets_a_lock_is_run_again() {
     let stage = Stage::new().await;
-    let other = stage.other_db().await;
-    let in_the_way = other.begin().await.unwrap();
+    let in_the_way = stage.in_the_way().await;
     let release = async {
         tokio::time::sleep(Duration::from_millis(2_500)).await;
-        in_the_way.rollback().await.unwrap();
+        _ = in_the_way.rollback().await;
     };
     let posts = join_all((1..=10).map(|n| stage.post_with(n, "patience", "key")));
     let (answers, ()) = tokio::join!(posts, release);
@@ -238,8 +236,7 @@ async fn a_batch_that_meets_a_lock_is_run_again() {
 async fn a_full_queue_refuses_at_once() {
     let one = NonZeroUsize::MIN;
     let stage = Stage::with(message::Settings { waiting_posts: one, batch_posts: one, ..settings() }).await;
-    let other = stage.other_db().await;
-    let in_the_way = other.begin().await.unwrap();
+    let in_the_way = stage.in_the_way().await;
     let mut posts: Vec<_> = (1..=10).map(|n| Box::pin(stage.post(n, "quick"))).collect();
     // One is in the writer's hands, one waits, all others are refused without waiting.
     for _ in 0..8 {
@@ -248,7 +245,7 @@ async fn a_full_queue_refuses_at_once() {
         assert_eq!((refusal.code, refusal.retry_after_ms), (Code::Unavailable, Some(1_000)));
         posts = rest;
     }
-    in_the_way.rollback().await.unwrap();
+    _ = in_the_way.rollback().await;
     assert!(join_all(posts).await.iter().all(Result::is_ok));
     assert_eq!(stage.latest().await.len(), 2);
 }

@@ -68,6 +68,10 @@ impl Stage {
     pub(crate) async fn meddle(&self, sql: &str) -> u64 {
         let db = self.other_db().await;
         let mut tx = db.begin().await.expect("a transaction");
+        if db.is_shared() {
+            let recursion = "SET SESSION max_recursive_iterations = 1000000, max_statement_time = 0";
+            sqlx::query(recursion).execute(&mut *tx).await.expect("it works");
+        }
         let done = sqlx::query(sqlx::AssertSqlSafe(sql.to_owned())).execute(&mut *tx).await.expect("it works");
         tx.commit().await.expect("a commit");
         db.close().await;
@@ -79,9 +83,10 @@ impl Stage {
     pub(crate) async fn fill(&self, first_id: u64, count: u64, from_ms: u64, step_ms: u64) {
         let (start, room) = (START.0, ROOM.0);
         let sql = format!(
-            "WITH RECURSIVE number (n) AS (SELECT 0 UNION ALL SELECT n + 1 FROM number WHERE n + 1 < {count}) \
-             INSERT INTO danmaku (id, room_id, session_id, user_id, user_name, role, text, mode, color, size, \
-             sent_at_ms, offset_ms) SELECT {first_id} + n, {room}, {room}, 1 + n % 7, 'user', 0, 'line ' || n, 0, \
+            "INSERT INTO danmaku (id, room_id, session_id, user_id, user_name, role, text, mode, color, size, \
+             sent_at_ms, offset_ms) \
+             WITH RECURSIVE number (n) AS (SELECT 0 UNION ALL SELECT n + 1 FROM number WHERE n + 1 < {count}) \
+             SELECT {first_id} + n, {room}, {room}, 1 + n % 7, 'user', 0, 'line ' || n, 0, \
              16777215, 1, {start} + {from_ms} + n * {step_ms}, {from_ms} + n * {step_ms} FROM number"
         );
         assert_eq!(self.meddle(&sql).await, count);

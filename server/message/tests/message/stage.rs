@@ -34,6 +34,7 @@ pub(crate) struct Stage {
     pub(crate) message: rpc::MessageClient,
     pub(crate) queue: Queue,
     pub(crate) objects: Objects,
+    pub(crate) db_url: String,
     signer: Signer,
 }
 
@@ -71,7 +72,8 @@ impl Stage {
     }
 
     async fn start(dir: TempDir, settings: Settings, clock: Clock, live: FakeLive, push: FakePush) -> Self {
-        Self::start_on(FreeSpace::default(), dir, settings, clock, live, push).await
+        let db_url = common::native::db_url(dir.path());
+        Self::start_on(FreeSpace::default(), db_url, dir, settings, clock, live, push).await
     }
 
     /// Stops and starts again, on a disk that is full.
@@ -86,11 +88,12 @@ impl Stage {
             }
         };
         tokio::time::timeout(PATIENCE, full).await.expect("it is full");
-        Self::start_on(space, self.dir, settings(), self.clock, self.live, self.push).await
+        Self::start_on(space, self.db_url, self.dir, settings(), self.clock, self.live, self.push).await
     }
 
     async fn start_on(
         space: FreeSpace,
+        db_url: String,
         dir: TempDir,
         settings: Settings,
         clock: Clock,
@@ -101,7 +104,7 @@ impl Stage {
         let signer = Signer::load_or_create(dir.path(), clock.clone()).expect("a key");
         let platform = Platform {
             data_dir: dir.path().to_owned(),
-            db_url: "sqlite:".into(),
+            db_url: db_url.clone(),
             objects: Objects::open("folder:", dir.path()).expect("a folder"),
             queue: Queue::open("process:").expect("a queue"),
             clock: clock.clone(),
@@ -121,16 +124,34 @@ impl Stage {
         .expect("it starts");
         let message = message.serve_in_process();
         let (queue, objects) = (platform.queue, platform.objects);
-        Self { dir, clock, live, push, lifecycle, message, queue, objects, signer }
+        Self { dir, clock, live, push, lifecycle, message, queue, objects, db_url, signer }
     }
 
     /// What a process would find that started after this one was killed now.
     pub(crate) async fn after_kill(&self) -> Self {
         let dir = tempfile::tempdir().expect("a folder");
-        for file in ["message.db", "message.db-wal"] {
-            std::fs::copy(self.dir.path().join(file), dir.path().join(file)).expect("a copy");
+        if self.db_url == "sqlite:" {
+            for file in ["message.db", "message.db-wal"] {
+                std::fs::copy(self.dir.path().join(file), dir.path().join(file)).expect("a copy");
+            }
         }
-        Self::start(dir, settings(), self.clock.clone(), self.live.clone(), FakePush::default()).await
+        self.another_in(dir).await
+    }
+
+    /// A second instance on the same database, with another push.
+    pub(crate) async fn another(&self) -> Self {
+        self.another_in(tempfile::tempdir().expect("a folder")).await
+    }
+
+    async fn another_in(&self, dir: TempDir) -> Self {
+        // The same keys.
+        for entry in std::fs::read_dir(self.dir.path()).expect("a folder").flatten() {
+            if entry.path().extension().is_some_and(|extension| extension == "key") {
+                std::fs::copy(entry.path(), dir.path().join(entry.file_name())).expect("a copy");
+            }
+        }
+        let (space, clock, live) = (FreeSpace::default(), self.clock.clone(), self.live.clone());
+        Self::start_on(space, self.db_url.clone(), dir, settings(), clock, live, FakePush::default()).await
     }
 
     /// Stops and starts again.
@@ -225,12 +246,17 @@ impl Stage {
 
     /// A second connection to the same database, to stand in its way.
     pub(crate) async fn other_db(&self) -> common::Db {
-        open_db(self.dir.path()).await
+        let (url, dir) = (&self.db_url, self.dir.path());
+        common::Db::open(url, dir, "message", &sqlx::migrate!()).await.expect("a database")
     }
-}
 
-async fn open_db(dir: &Path) -> common::Db {
-    common::Db::open("sqlite:", dir, "message", &sqlx::migrate!()).await.expect("a database")
+    /// A transaction that no batch gets past until it ends, or for a second.
+    pub(crate) async fn in_the_way(&self) -> common::db::Tx {
+        let mut tx = self.other_db().await.begin().await.expect("a transaction");
+        let hold = "UPDATE gate SET passed = passed WHERE name = 'seal'";
+        sqlx::query(hold).execute(&mut *tx).await.expect("it works");
+        tx
+    }
 }
 
 fn as_posted(danmaku: Danmaku) -> Danmaku {

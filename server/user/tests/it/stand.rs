@@ -122,7 +122,7 @@ pub(crate) fn platform(folder: &Path, clock: &Clock, lifecycle: &Lifecycle) -> (
     let signer = Arc::new(Signer::load_or_create(folder, clock.clone()).unwrap());
     let platform = Platform {
         data_dir: folder.to_owned(),
-        db_url: "sqlite:".to_owned(),
+        db_url: common::native::db_url(folder),
         objects: Objects::open("folder:", folder).unwrap(),
         queue: Queue::open("process:").unwrap(),
         clock: clock.clone(),
