@@ -1,5 +1,6 @@
-//! Configuration: compiled defaults < file < environment. The defaults are a commented
-//! file too; a key that it does not have is refused, wherever it comes from.
+//! Configuration: compiled defaults < file < environment < what is shared by all processes.
+//! The defaults are a commented file too; a key that it does not have is refused, wherever it
+//! comes from.
 
 use std::path::Path;
 
@@ -23,23 +24,24 @@ pub struct ConfigError(String);
 pub fn load<T: DeserializeOwned>(defaults: &str, file: Option<&Path>) -> Result<T, ConfigError> {
     let layers = Figment::from(Toml::string(defaults));
     match file {
-        None => extract(layers),
-        Some(file) if file.is_file() => extract(layers.merge(Toml::file_exact(file))),
+        None => extract(layers, ""),
+        Some(file) if file.is_file() => extract(layers.merge(Toml::file_exact(file)), ""),
         Some(file) => Err(ConfigError(format!("there is no file {}", file.display()))),
     }
 }
 
-/// The same with `text` in place of a file that was read before.
+/// The same with `text` in place of a file that was read before, and `shared` (TOML) over all.
 ///
 /// # Errors
 /// See [`load`].
-pub fn read<T: DeserializeOwned>(defaults: &str, text: &str) -> Result<T, ConfigError> {
-    extract(Figment::from(Toml::string(defaults)).merge(Toml::string(text)))
+pub fn read<T: DeserializeOwned>(defaults: &str, text: &str, shared: &str) -> Result<T, ConfigError> {
+    extract(Figment::from(Toml::string(defaults)).merge(Toml::string(text)), shared)
 }
 
-fn extract<T: DeserializeOwned>(layers: Figment) -> Result<T, ConfigError> {
+fn extract<T: DeserializeOwned>(layers: Figment, shared: &str) -> Result<T, ConfigError> {
     layers
         .merge(Env::prefixed(ENV_PREFIX).ignore(&["config", "token"]).split("__"))
+        .merge(Toml::string(shared))
         .extract()
         .map_err(|error| ConfigError(error.to_string().replace('\n', " ")))
 }
@@ -65,5 +67,6 @@ mod tests {
         let error = load::<Settings>("rate = 1", Some(&file)).unwrap_err().to_string();
         assert!(error.contains("rats"), "{error}");
         assert!(load::<Settings>("rate = 1", Some(Path::new("/nowhere.toml"))).is_err());
+        assert_eq!(read::<Settings>("rate = 1", "rate = 2", "rate = 3").unwrap().rate, 3);
     }
 }

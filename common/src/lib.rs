@@ -3,7 +3,7 @@
 //! | module | what |
 //! |---|---|
 //! | [`clock`] | the time, real or a test's own; whoever sets the machine's does not set it |
-//! | [`config`], [`dynamic`] | defaults < file < environment, typed, unknown keys refused; what applies without a restart |
+//! | [`config`], [`dynamic`] | defaults < file < environment < shared, typed, unknown keys refused; what applies without a restart |
 //! | [`data_dir`], [`descriptors`] | the data folder: its lock, its free space; open files |
 //! | [`db`], [`ids`], [`outbox`], [`idempotency`] | a service's own database, its ids, its outgoing facts, what repeated requests made |
 //! | [`cursor`] | positions in lists |

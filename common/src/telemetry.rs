@@ -59,8 +59,20 @@ pub fn init(settings: &Settings) -> anyhow::Result<()> {
 /// # Errors
 /// The filter is malformed.
 pub fn set_filter(filter: &str) -> anyhow::Result<()> {
-    let parsed = EnvFilter::try_new(filter).with_context(|| format!("log.filter is {filter:?}"))?;
+    let parsed = parse_filter(filter)?;
     FILTER.get().map_or(Ok(()), |handle| Ok(handle.reload(parsed)?))
+}
+
+/// Whether [`set_filter`] would take it.
+///
+/// # Errors
+/// The filter is malformed.
+pub fn check_filter(filter: &str) -> anyhow::Result<()> {
+    parse_filter(filter).map(drop)
+}
+
+fn parse_filter(filter: &str) -> anyhow::Result<EnvFilter> {
+    EnvFilter::try_new(filter).with_context(|| format!("log.filter is {filter:?}"))
 }
 
 /// The subscriber is the process's, and so is its filter.

@@ -185,7 +185,8 @@ pub struct LiveSession {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct RoomRules {
-    /// Slow mode: the seconds that an ordinary viewer waits between two danmaku. 0 to 120; 0 is off.
+    /// Slow mode: the seconds that an ordinary viewer waits between two danmaku. 0 to 120; 0 is the
+    /// site's default, which is none unless its operator set one.
     #[schema(minimum = 0, maximum = 120)]
     pub slow_mode_s: u32,
     /// Nobody but the streamer and the room's admins may post.

@@ -82,7 +82,7 @@ async fn a_rate_applies_without_a_restart_and_a_bad_one_does_not() {
     // What needs a restart is named; the rest of the file applies.
     configure(&crowd.server, "[push]\nrate_per_s = 1\nburst = 1\ntick_ms = 26\n");
     until("it is named", async || (crowd.lines("push.tick_ms") == 1).then_some(())).await;
-    assert!(crowd.lines("needs a restart") == 1 && crowd.lines("push.rate_per_s is 1 ") == 1);
+    assert!(crowd.lines("at the next start") == 1 && crowd.lines("push.rate_per_s is 1 ") == 1);
     until("less is shown", async || (!crowd.is_shown_whole().await).then_some(())).await;
 }
 

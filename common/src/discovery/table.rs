@@ -9,7 +9,9 @@ use super::{Instance, Instances};
 
 /// Clones share what they hold. Followers stay connected as long as one clone lives.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Table(Arc<Mutex<HashMap<String, watch::Sender<Arc<[Instance]>>>>>);
+pub(super) struct Table(Arc<Mutex<HashMap<String, Followers>>>);
+
+type Followers = watch::Sender<Arc<[Instance]>>;
 
 impl Table {
     pub(super) fn instances(&self, service: &str) -> Instances {

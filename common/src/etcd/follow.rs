@@ -64,7 +64,7 @@ async fn watch(etcd: &Etcd, prefix: &str, from: i64, seen: &mpsc::Sender<Seen>) 
     let options = WatchOptions::new().with_prefix().with_start_revision(from + 1);
     let mut stream = in_time(session.watch(prefix, Some(options))).await?;
     loop {
-        for what in changes(next(&mut stream).await?, prefix)? {
+        for what in changes(&next(&mut stream).await?, prefix)? {
             if seen.send(what).await.is_err() {
                 return Ok(());
             }
@@ -87,7 +87,7 @@ async fn next(stream: &mut WatchStream) -> anyhow::Result<WatchResponse> {
     in_time(async { message }).await?.context("it has ended the watch")
 }
 
-fn changes(message: WatchResponse, prefix: &str) -> anyhow::Result<Vec<Seen>> {
+fn changes(message: &WatchResponse, prefix: &str) -> anyhow::Result<Vec<Seen>> {
     if message.canceled() || message.compact_revision() > 0 {
         anyhow::bail!(
             "the watch was cancelled: {} (compacted: {})",

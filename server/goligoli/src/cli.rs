@@ -9,7 +9,7 @@ use idl::user::Secret;
 use idl::{ReplayId, RoomId};
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::{App, Config, demo, import, operator, restored, verify_draw};
+use crate::{App, Config, demo, import, operator, restored, shared_config, verify_draw};
 
 /// Says of a build that can be killed at named points that it is one: it is for tests alone.
 const VERSION: &str = if failpoint::are_built_in() {
@@ -139,7 +139,7 @@ impl Cli {
                 telemetry::init(&config.log)?;
                 until_stopped(demo::start(config, options)).await?;
             }
-            Command::Config => print!("{}", toml::to_string(&config()?)?),
+            Command::Config => print!("{}", toml::to_string(&shared_config::effective(config()?).await)?),
             Command::Admin(Admin::Grant { name }) => {
                 operator::run(&config()?, operator::Command::Grant { name }).await?;
             }

@@ -1,11 +1,11 @@
 //! The whole configuration. `default.toml` holds every key with its default and what it
-//! means; a file, then the environment, override it.
+//! means; a file, then the environment, then what is shared in etcd override it.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use common::config::ConfigError;
-use common::telemetry;
+use common::{discovery, telemetry};
 use serde::{Deserialize, Serialize};
 
 /// The defaults, which are also the documentation.
@@ -32,6 +32,8 @@ pub struct Config {
     pub objects: common::objects::Settings,
     /// The queue of wake-ups.
     pub queue: Store,
+    /// Who runs where.
+    pub discovery: discovery::Settings,
     /// The user service.
     pub user: user::Settings,
     /// The live service.
@@ -90,12 +92,14 @@ impl Config {
         Ok(Self { file: file.map(Path::to_owned), ..config })
     }
 
-    /// The same from a file's text.
+    /// The same from a file's text, with what is shared (TOML) over it.
     ///
     /// # Errors
-    /// See [`Self::load`].
-    pub fn read(text: &str) -> Result<Self, ConfigError> {
-        common::config::read(DEFAULTS, text)
+    /// See [`Self::load`]; or `log.filter` is malformed.
+    pub fn read(text: &str, shared: &str) -> anyhow::Result<Self> {
+        let config: Self = common::config::read(DEFAULTS, text, shared)?;
+        telemetry::check_filter(&config.log.filter)?;
+        Ok(config)
     }
 }
 

@@ -9,6 +9,7 @@ pub mod operator;
 pub mod platform;
 mod reload;
 mod restored;
+mod shared_config;
 mod verify_draw;
 pub mod wiring;
 

@@ -16,8 +16,13 @@ use crate::Config;
 ///
 /// # Errors
 /// A back-end can't be opened.
-pub fn open(config: &Config, data_dir: &DataDir, clock: Clock) -> anyhow::Result<(Platform, Arc<Signer>)> {
-    let (lifecycle, health) = (Lifecycle::new(), Health::default());
+pub fn open(
+    config: &Config,
+    data_dir: &DataDir,
+    clock: Clock,
+    lifecycle: Lifecycle,
+) -> anyhow::Result<(Platform, Arc<Signer>)> {
+    let health = Health::default();
     // Before anything is measured.
     telemetry::keep_metrics(&lifecycle);
     clock.watch(data_dir.path(), &lifecycle);

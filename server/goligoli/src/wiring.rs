@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use common::data_dir::DataDir;
+use common::discovery::Discovery;
 use common::health::Health;
 use common::http::admission::{Admission, Networks};
 use common::http::edge;
@@ -21,7 +22,7 @@ use tokio::net::TcpListener;
 use user::{Operator, User};
 
 use crate::operator::Site;
-use crate::{Config, operator, platform, reload};
+use crate::{Config, operator, platform, reload, shared_config};
 
 /// A running process with all services on embedded back-ends.
 #[derive(Debug)]
@@ -51,6 +52,9 @@ impl App {
             config.push.drain_ms < config.http.stop_grace_ms,
             "push.drain_ms is not below http.stop_grace_ms: streams would be cut before they are said goodbye to"
         );
+        let lifecycle = Lifecycle::new();
+        let discovery = Discovery::open(&config.discovery, &lifecycle).await?;
+        let (config, shared) = shared_config::overlay(config, &discovery).await?;
         let http = listen(config.http.listen, config.http.send_buffer_bytes)
             .with_context(|| format!("listening on http.listen = {}", config.http.listen))?;
         let ops = match config.ops.enabled {
@@ -61,7 +65,7 @@ impl App {
             false => None,
         };
         let data_dir = DataDir::lock(&config.data_dir)?;
-        let (platform, signer) = platform::open(&config, &data_dir, clock)?;
+        let (platform, signer) = platform::open(&config, &data_dir, clock, lifecycle)?;
 
         let networks = Networks {
             trusted_proxies: config.gateway.trusted_proxies.clone(),
@@ -69,13 +73,14 @@ impl App {
         };
 
         let mut wires = Wires::default();
-        let flow = reload::follow(&config, &platform.lifecycle);
-        let push = Push::start(config.push, flow, &platform, networks.clone())?;
+        let settings = reload::follow(&config, shared, &platform.lifecycle);
+        let push = Push::start(config.push, settings.flow, &platform, networks.clone())?;
         let push_client = push.serve_in_process();
         let user = User::start(config.user, &platform, signer, wires.wire("user", "push", &push_client)).await?;
         let user_client = user.serve_in_process();
         let live = Live::start(
             config.live,
+            settings.slow_mode,
             &platform,
             wires.wire("live", "user", &user_client),
             wires.wire("live", "push", &push_client),

@@ -8,8 +8,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use common::outbox::Outbox;
-use common::rpc::{LiveClient, PushClient, Serving, UserClient};
-use common::{Db, Ids, Platform};
+use common::rpc::{self as calls, LiveClient, PushClient, Serving, UserClient};
+use common::{Db, Dynamic, Ids, Platform};
 use idl::live::{Live as _, LiveRequest, LiveResponse};
 use serde::{Deserialize, Serialize};
 use tarpc::server::Channel as _;
@@ -49,6 +49,28 @@ pub struct Settings {
     pub viewer_count_interval_ms: u64,
     /// How often the states of live rooms are given to push again, in case it lost them.
     pub retain_interval_ms: u64,
+    /// Slow mode of rooms whose owners set none.
+    pub slow_mode_s: SlowMode,
+}
+
+/// The seconds between two danmaku of one viewer, 0 to 120; 0 is none.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "u32", into = "u32")]
+pub struct SlowMode(u32);
+
+impl TryFrom<u32> for SlowMode {
+    type Error = String;
+
+    fn try_from(seconds: u32) -> Result<Self, String> {
+        let fits = seconds <= text::MAX_SLOW_MODE_S;
+        fits.then_some(Self(seconds)).ok_or_else(|| format!("more than {} seconds", text::MAX_SLOW_MODE_S))
+    }
+}
+
+impl From<SlowMode> for u32 {
+    fn from(SlowMode(seconds): SlowMode) -> Self {
+        seconds
+    }
 }
 
 /// The live service of this process.
@@ -61,6 +83,8 @@ pub struct Live {
 #[derive(Debug)]
 struct Core {
     settings: Settings,
+    /// See [`Settings::slow_mode_s`].
+    slow_mode: Dynamic<SlowMode>,
     platform: Platform,
     db: Db,
     ids: Ids,
@@ -83,12 +107,14 @@ const MAX_PAGE: u32 = 100;
 
 impl Live {
     /// Opens the database and begins the rounds: relaying facts, counting viewers,
-    /// retaining states, waking who indexes replays, sweeping.
+    /// retaining states, waking who indexes replays, sweeping. `slow_mode` is followed,
+    /// whatever `settings` say of it.
     ///
     /// # Errors
     /// A setting is out of bounds, or the database can't be opened or migrated.
     pub async fn start(
         settings: Settings,
+        slow_mode: Dynamic<SlowMode>,
         platform: &Platform,
         user: UserClient,
         push: PushClient,
@@ -99,6 +125,7 @@ impl Live {
         let db = open(platform).await?;
         let ids = Ids::new(db.clone());
         let core = Arc::new(Core {
+            slow_mode,
             platform: platform.clone(),
             outbox: Outbox::new(db.clone(), ids.clone()),
             db,

@@ -104,10 +104,14 @@ impl Core {
         let now = self.platform.clock.now();
         let mute = if role.moderates() { None } else { self.mute_of(room, user).await? };
         let mute = mute.filter(|mute| mute.holds(now, session.map(|s| s.id)));
+        let mut rules = in_room.rules.clone();
+        if rules.slow_mode_s == 0 {
+            rules.slow_mode_s = self.slow_mode.now().into();
+        }
         Ok(Standing {
             role,
             session,
-            rules: in_room.rules.clone(),
+            rules,
             muted: mute.is_some(),
             muted_until: mute.and_then(|mute| mute.until()),
             keywords: in_room.keywords.iter().filter(|keyword| now < keyword.until).cloned().collect(),

@@ -9,7 +9,7 @@ const MAX_TITLE_CHARS: usize = 60;
 const MAX_CATEGORY_CHARS: usize = 20;
 const MAX_DESCRIPTION_CHARS: usize = 1_000;
 const MAX_SEARCH_CHARS: usize = 60;
-const MAX_SLOW_MODE_S: u32 = 120;
+pub(crate) const MAX_SLOW_MODE_S: u32 = 120;
 /// Nobody reads a tenth of that.
 const MAX_DANMAKU_PER_S: u32 = 1_000;
 

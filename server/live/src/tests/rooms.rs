@@ -8,6 +8,7 @@ use sha2::Digest as _;
 use sqlx::Row as _;
 
 use super::world::{World, refused, soon};
+use crate::SlowMode;
 
 #[tokio::test]
 async fn hostile_titles_survive_or_are_refused() {
@@ -227,4 +228,19 @@ async fn nobody_acts_with_a_bad_or_old_token() {
     let caller = world.member(1);
     world.clock.advance_ms(401 * 24 * 60 * 60 * 1_000);
     refused(create(caller).await, Code::NotSignedIn);
+}
+
+#[tokio::test]
+async fn a_room_without_slow_mode_has_the_sites() {
+    let world = World::start().await;
+    let (free, slow) = (world.create(1, "free").await.unwrap(), world.create(1, "slow").await.unwrap());
+    let rules = RoomRules { slow_mode_s: 7, ..RoomRules::default() };
+    let ask = SetRules { caller: world.member(1), room: slow.id, rules };
+    rpc::answer(world.client.set_rules(soon(), ask).await).unwrap();
+    let in_force = async |room| world.standing(room, 5).await.unwrap().rules.slow_mode_s;
+    assert_eq!((in_force(free.id).await, in_force(slow.id).await), (0, 7));
+    world.slow_mode.set(3.try_into().unwrap());
+    assert_eq!((in_force(free.id).await, in_force(slow.id).await), (3, 7), "at once");
+    assert_eq!(world.room(free.id).await.unwrap().rules.slow_mode_s, 0, "the owner has set none");
+    assert!(SlowMode::try_from(121).is_err());
 }

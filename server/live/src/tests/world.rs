@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use common::data_dir::FreeSpace;
+use common::dynamic::Source;
 use common::health::Health;
 use common::objects::Objects;
 use common::queue::Queue;
@@ -31,7 +32,7 @@ use idl::{Caller, Code, DeviceId, IdempotencyKey, LotteryId, Refusal, RoomId, Se
 use tarpc::context::Context;
 use tarpc::server::Channel as _;
 
-use crate::{Live, Settings};
+use crate::{Live, Settings, SlowMode};
 
 mod replays;
 
@@ -48,6 +49,8 @@ pub(crate) struct World {
     pub(crate) queue: Queue,
     pub(crate) lifecycle: Lifecycle,
     pub(crate) dir: tempfile::TempDir,
+    /// The site's slow mode.
+    pub(crate) slow_mode: Source<SlowMode>,
     signer: Signer,
 }
 
@@ -77,13 +80,19 @@ impl World {
             space: FreeSpace::default(),
             verifier: signer.verifier(Revocations::default()),
         };
-        let settings =
-            Settings { rooms_per_account: 5, cover_workers: 1, viewer_count_interval_ms: 20, retain_interval_ms: 20 };
+        let settings = Settings {
+            rooms_per_account: 5,
+            cover_workers: 1,
+            viewer_count_interval_ms: 20,
+            retain_interval_ms: 20,
+            slow_mode_s: SlowMode::default(),
+        };
+        let (slow_mode, followed) = Source::new(settings.slow_mode_s);
         let user = rpc::in_process(&lifecycle, |far| far.execute(UserPlayer.serve())).into();
         let player = push.clone();
         let publisher = rpc::in_process(&lifecycle, |far| far.execute(player.serve())).into();
-        let live = Live::start(settings, &platform, user, publisher).await.unwrap();
-        Self { client: live.serve_in_process(), live, clock, push, queue, lifecycle, dir, signer }
+        let live = Live::start(settings, followed, &platform, user, publisher).await.unwrap();
+        Self { client: live.serve_in_process(), live, clock, push, queue, lifecycle, dir, slow_mode, signer }
     }
 
     /// Ends this process and begins the next one on the same folder.
