@@ -10,6 +10,7 @@ random_hex() { od -An -v -N"$1" -tx1 /dev/urandom | tr -d ' \n'; } # BYTES
 # its public half.
 seed=$(random_hex 32)
 command -v openssl >/dev/null || { echo "keys.sh needs openssl (on Debian: apt-get install openssl)" >&2; exit 1; }
+# shellcheck disable=SC2001 # Each pair of digits, which no ${…//} can keep.
 public=$(printf '%b' "$(sed 's/../\\x&/g' <<<"302e020100300506032b657004220420$seed")" \
     | openssl pkey -inform DER -pubout -outform DER | tail -c 32 | od -An -v -tx1 | tr -d ' \n')
 
