@@ -32,6 +32,9 @@ step "style"
 cargo fmt --all --check
 cargo clippy --workspace --all-targets --features goligoli-tests/load,goligoli/failpoints --locked -- -D warnings
 
+step "deployment files"
+tests/deployment.sh
+
 step "documentation"
 RUSTDOCFLAGS="-D warnings -A rustdoc::private_intra_doc_links" cargo doc --workspace --no-deps --document-private-items --locked
 
