@@ -32,9 +32,6 @@ step "style"
 cargo fmt --all --check
 cargo clippy --workspace --all-targets --features goligoli-tests/load,goligoli/failpoints --locked -- -D warnings
 
-step "deployment files"
-tests/deployment.sh
-
 step "documentation"
 RUSTDOCFLAGS="-D warnings -A rustdoc::private_intra_doc_links" cargo doc --workspace --no-deps --document-private-items --locked
 
@@ -49,6 +46,9 @@ export NATIVE_REQUIRED=1
 step "unit, property, contract and end-to-end tests"
 cargo build --locked -p goligoli --features failpoints
 cargo test --workspace --features goligoli/failpoints --locked
+
+step "deployment files"
+SITE_BIN=target/debug/goligoli tests/deployment.sh
 
 step "push under load"
 cargo build --release --locked -p goligoli

@@ -31,14 +31,11 @@ if has promtool "alerts"; then
     (cd deployment/prometheus && promtool check config prometheus.yaml && promtool test rules alerts.test.yaml)
 fi
 
-echo "keys: an Ed25519 pair, and secrets of 32 bytes"
-deployment/keys.sh >"$scratch/keys"
-[ "$(grep -Ec '^[A-Z_]+=[0-9a-f]{64}$' "$scratch/keys")" = "$(wc -l <"$scratch/keys")" ]
-
+# The secrets that the compose file asks for; it has no default for any.
+asked=$(grep -o '\${[A-Z_]*:?' docker-compose.yaml | tr -d '${:?' | sort -u)
 if docker compose version >/dev/null 2>&1; then
     echo "compose: the file is whole, and refuses to run without secrets"
-    { sed 's/=.*/=x/' "$scratch/keys"; printf '%s=x\n' MARIADB_PASSWORD MARIADB_ROOT_PASSWORD REDIS_PASSWORD \
-        S3_ACCESS_KEY S3_SECRET_KEY GRAFANA_PASSWORD; } >"$scratch/env"
+    for name in $asked; do echo "$name=x"; done >"$scratch/env"
     docker compose --env-file "$scratch/env" --profile monitoring config -q
     if docker compose --env-file /dev/null config -q 2>/dev/null; then
         echo "docker-compose.yaml takes no secrets at all" >&2
@@ -46,4 +43,15 @@ if docker compose version >/dev/null 2>&1; then
     fi
 else
     echo "skipped: docker-compose.yaml; there is no docker compose" >&2
+fi
+
+# SITE_BIN: a built goligoli.
+if [ -n "${SITE_BIN:-}" ]; then
+    echo "keys: goligoli makes all that the compose file asks for"
+    "$SITE_BIN" keys | sed -n 's/^\(GOLIGOLI_[A-Z_]*\)=.*/\1/p' | sort >"$scratch/made"
+    comm -23 <(grep ^GOLIGOLI_ <<<"$asked" | sort) "$scratch/made" >"$scratch/missing"
+    if [ -s "$scratch/missing" ]; then
+        echo "docker-compose.yaml asks for keys that \`goligoli keys\` does not make: $(tr '\n' ' ' <"$scratch/missing")" >&2
+        exit 1
+    fi
 fi

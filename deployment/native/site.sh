@@ -42,10 +42,14 @@ load() { # FILE — NAME=value lines, as variables
 # The whole configuration of an instance: docker-compose.yaml sets the same keys.
 # shellcheck disable=SC2034 # They are exported: set -a.
 configure() { # INSTANCE
-    local at=127.0.0.1 site query
+    local at=127.0.0.1 site
     # Nothing that the caller's environment would set.
     unset "${!GOLIGOLI_@}"
     load "$folder/secrets/keys"
+    # Each service gets what it needs, and not what another keeps secret.
+    case $1 in user-*) ;; *) unset GOLIGOLI_AUTH__SIGNING_KEY ;; esac
+    case $1 in message-*) ;; *) unset "${!GOLIGOLI_MESSAGE__@}" ;; esac
+    case $1 in lottery-*) ;; *) unset "${!GOLIGOLI_LOTTERY__@}" ;; esac
     load "$folder/secrets/native"
     site=$(site_name)
 
@@ -56,14 +60,44 @@ configure() { # INSTANCE
     GOLIGOLI_OPS__LISTEN=$at:$(port "$1-ops")
     GOLIGOLI_RPC__LISTEN=$at:$(port "$1-rpc")
     GOLIGOLI_RPC__ADVERTISE=$GOLIGOLI_RPC__LISTEN
-    GOLIGOLI_RPC__SECRET=$RPC_SECRET
-    GOLIGOLI_AUTH__VERIFYING_KEY=$AUTH_VERIFYING_KEY
     GOLIGOLI_DISCOVERY__URL="etcd://${NATIVE_ETCD_URL#http://}?prefix=$site"
     GOLIGOLI_DB__URL=${NATIVE_MYSQL_URL%/}/$site
-    GOLIGOLI_PUSH__FEEDS=${NATIVE_REDIS_URL%/*}/$(redis_database)
-    GOLIGOLI_QUEUE__URL="nsq://${NATIVE_LOOKUPD_HTTP#http://}?nsqd=$NATIVE_NSQD_TCP"
-    query="endpoint=$NATIVE_S3_URL&region=us-east-1"
-    GOLIGOLI_OBJECTS__URL="s3://${site//_/-}?$query"
+    GOLIGOLI_PUSH__FEEDS="$NATIVE_REDIS_URL?prefix=$site"
+    GOLIGOLI_QUEUE__URL="nsq://${NATIVE_LOOKUPD_HTTP#http://}?nsqd=$NATIVE_NSQD_TCP&prefix=$site"
+    GOLIGOLI_OBJECTS__URL="s3://$site?endpoint=$NATIVE_S3_URL&region=us-east-1"
+    GOLIGOLI_OBJECTS__ACCESS_KEY=$NATIVE_S3_KEY
+    GOLIGOLI_OBJECTS__SECRET_KEY=$NATIVE_S3_SECRET
+    if [ -n "${NATIVE_OTLP_URL:-}" ]; then GOLIGOLI_TRACES__URL=$NATIVE_OTLP_URL; fi
+    GOLIGOLI_GATEWAY__TRUSTED_PROXIES="[\"$at/32\"]"
+    set +a
+}
+
+# The whole configuration of an instance: docker-compose.yaml sets the same keys.
+# shellcheck disable=SC2034 # They are exported: set -a.
+configure() { # INSTANCE
+    local at=127.0.0.1 site
+    # Nothing that the caller's environment would set.
+    unset "${!GOLIGOLI_@}"
+    load "$folder/secrets/keys"
+    # Each service gets what it needs, and not what another keeps secret.
+    case $1 in user-*) ;; *) unset GOLIGOLI_AUTH__SIGNING_KEY ;; esac
+    case $1 in message-*) ;; *) unset "${!GOLIGOLI_MESSAGE__@}" ;; esac
+    case $1 in lottery-*) ;; *) unset "${!GOLIGOLI_LOTTERY__@}" ;; esac
+    load "$folder/secrets/native"
+    site=$(site_name)
+
+    set -a
+    GOLIGOLI_INSTANCE=$1
+    GOLIGOLI_DATA_DIR=$folder/data/$1
+    GOLIGOLI_HTTP__LISTEN=$at:$(port "$1-http")
+    GOLIGOLI_OPS__LISTEN=$at:$(port "$1-ops")
+    GOLIGOLI_RPC__LISTEN=$at:$(port "$1-rpc")
+    GOLIGOLI_RPC__ADVERTISE=$GOLIGOLI_RPC__LISTEN
+    GOLIGOLI_DISCOVERY__URL="etcd://${NATIVE_ETCD_URL#http://}?prefix=$site"
+    GOLIGOLI_DB__URL=${NATIVE_MYSQL_URL%/}/$site
+    GOLIGOLI_PUSH__FEEDS="$NATIVE_REDIS_URL?prefix=$site"
+    GOLIGOLI_QUEUE__URL="nsq://${NATIVE_LOOKUPD_HTTP#http://}?nsqd=$NATIVE_NSQD_TCP&prefix=$site"
+    GOLIGOLI_OBJECTS__URL="s3://$site?endpoint=$NATIVE_S3_URL&region=us-east-1"
     GOLIGOLI_OBJECTS__ACCESS_KEY=$NATIVE_S3_KEY
     GOLIGOLI_OBJECTS__SECRET_KEY=$NATIVE_S3_SECRET
     if [ -n "${NATIVE_OTLP_URL:-}" ]; then GOLIGOLI_TRACES__URL=$NATIVE_OTLP_URL; fi
@@ -80,8 +114,7 @@ configure() { # INSTANCE
 }
 
 # What is this site's in servers that it shares with others.
-site_name() { local id; id=$(secret site); echo "site_${id:0:8}"; }
-redis_database() { local id; id=$(secret site); echo $((16#${id:0:4} % 15 + 1)); }
+site_name() { local id; id=$(secret site); echo "site${id:0:8}"; }
 
 goligoli() { # ARGUMENT… — becomes it
     local config
@@ -115,7 +148,7 @@ prepare_ingress() {
     echo "listen 127.0.0.1:$(port ingress) backlog=4096;" >"$at/listen.conf"
     echo "access_log $folder/logs/ingress-requests.log requests;" >"$at/access_log.conf"
     for name in push gateway; do
-        printf 'server 127.0.0.1:%s max_fails=2 fail_timeout=10s;\n' \
+        printf 'server 127.0.0.1:%s max_fails=1 fail_timeout=1s;\n' \
             "$(port $name-1-http)" "$(port $name-2-http)" >"$at/$name.conf"
     done
     mv "$at/gateway.conf" "$at/gateways.conf"
@@ -140,6 +173,12 @@ choose_ports() {
     done
 }
 
+make_keys() { # what all instances of a service must have alike
+    local keys
+    keys=$(unset "${!GOLIGOLI_@}"; cd "$folder" && goligoli keys) || fail "\`goligoli keys\` failed"
+    echo "$keys" >"$folder/secrets/keys"
+}
+
 up() {
     local name binary=${SITE_BIN:-$repository/target/release/goligoli} native
     "$repository/tests/need.sh" nginx curl
@@ -152,13 +191,13 @@ up() {
     (
         umask 077
         cat >"$folder/secrets/native" <<<"$native"
-        [ -s "$folder/secrets/keys" ] || "$here/../keys.sh" >"$folder/secrets/keys"
+        [ -s "$folder/secrets/keys" ] || make_keys
     )
     choose_ports
     (
         configure migrate
         ROOT_ACCESS_KEY=$NATIVE_S3_KEY ROOT_SECRET_KEY=$NATIVE_S3_SECRET \
-            "$here/../container/make-bucket" "$NATIVE_S3_URL/$(site_name | tr _ -)" \
+            "$here/../container/make-bucket" "$NATIVE_S3_URL/$(site_name)" \
             && goligoli migrate
     ) >>"$folder/logs/migrate.log" 2>&1 || { tail -n 15 "$folder/logs/migrate.log" >&2; fail "the migration failed"; }
     prepare_ingress
@@ -167,6 +206,16 @@ up() {
 }
 
 start() { launch "$1"; await "$1"; } # NAME
+
+roll() {
+    local name
+    for name in "${instances[@]}"; do
+        end "$name"
+        start "$name"
+        # Until the ingress sends it requests again (fail_timeout).
+        sleep 2
+    done
+}
 
 print_env() {
     local name variable
@@ -197,7 +246,7 @@ case $command in
     kill) known "$@"; open_folder "$target"; murder "$1" ;;
     pause) known "$@"; open_folder "$target"; send STOP "$1" ;;
     cont) known "$@"; open_folder "$target"; send CONT "$1" ;;
-    roll) open_folder "$target"; for name in "${instances[@]}"; do end "$name"; start "$name"; done ;;
+    roll) open_folder "$target"; roll ;;
     __run) open_folder "$target" unlocked; enter "$1" ;;
     *) fail "up | env | status | down | remove | start, stop, restart, kill, pause, cont NAME | roll" ;;
 esac
