@@ -31,6 +31,7 @@ if has promtool "alerts"; then
     (cd deployment/prometheus && promtool check config prometheus.yaml && promtool test rules alerts.test.yaml)
 fi
 
+# shellcheck disable=SC2016 # Compose's variables, not the shell's.
 # The secrets that the compose file asks for; it has no default for any.
 asked=$(grep -o '\${[A-Z_]*:?' docker-compose.yaml | tr -d '${:?' | sort -u)
 if docker compose version >/dev/null 2>&1; then

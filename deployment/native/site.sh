@@ -72,47 +72,6 @@ configure() { # INSTANCE
     set +a
 }
 
-# The whole configuration of an instance: docker-compose.yaml sets the same keys.
-# shellcheck disable=SC2034 # They are exported: set -a.
-configure() { # INSTANCE
-    local at=127.0.0.1 site
-    # Nothing that the caller's environment would set.
-    unset "${!GOLIGOLI_@}"
-    load "$folder/secrets/keys"
-    # Each service gets what it needs, and not what another keeps secret.
-    case $1 in user-*) ;; *) unset GOLIGOLI_AUTH__SIGNING_KEY ;; esac
-    case $1 in message-*) ;; *) unset "${!GOLIGOLI_MESSAGE__@}" ;; esac
-    case $1 in lottery-*) ;; *) unset "${!GOLIGOLI_LOTTERY__@}" ;; esac
-    load "$folder/secrets/native"
-    site=$(site_name)
-
-    set -a
-    GOLIGOLI_INSTANCE=$1
-    GOLIGOLI_DATA_DIR=$folder/data/$1
-    GOLIGOLI_HTTP__LISTEN=$at:$(port "$1-http")
-    GOLIGOLI_OPS__LISTEN=$at:$(port "$1-ops")
-    GOLIGOLI_RPC__LISTEN=$at:$(port "$1-rpc")
-    GOLIGOLI_RPC__ADVERTISE=$GOLIGOLI_RPC__LISTEN
-    GOLIGOLI_DISCOVERY__URL="etcd://${NATIVE_ETCD_URL#http://}?prefix=$site"
-    GOLIGOLI_DB__URL=${NATIVE_MYSQL_URL%/}/$site
-    GOLIGOLI_PUSH__FEEDS="$NATIVE_REDIS_URL?prefix=$site"
-    GOLIGOLI_QUEUE__URL="nsq://${NATIVE_LOOKUPD_HTTP#http://}?nsqd=$NATIVE_NSQD_TCP&prefix=$site"
-    GOLIGOLI_OBJECTS__URL="s3://$site?endpoint=$NATIVE_S3_URL&region=us-east-1"
-    GOLIGOLI_OBJECTS__ACCESS_KEY=$NATIVE_S3_KEY
-    GOLIGOLI_OBJECTS__SECRET_KEY=$NATIVE_S3_SECRET
-    if [ -n "${NATIVE_OTLP_URL:-}" ]; then GOLIGOLI_TRACES__URL=$NATIVE_OTLP_URL; fi
-    GOLIGOLI_GATEWAY__TRUSTED_PROXIES="[\"$at/32\"]"
-    case $1 in
-        user-*) GOLIGOLI_AUTH__SIGNING_KEY=$AUTH_SIGNING_KEY ;;
-        message-*) GOLIGOLI_MESSAGE__SENDER_KEY=$MESSAGE_SENDER_KEY ;;
-        lottery-*)
-            GOLIGOLI_LOTTERY__SEED_KEY=$LOTTERY_SEED_KEY
-            GOLIGOLI_LOTTERY__RECEIPT_KEY=$LOTTERY_RECEIPT_KEY
-            ;;
-    esac
-    set +a
-}
-
 # What is this site's in servers that it shares with others.
 site_name() { local id; id=$(secret site); echo "site${id:0:8}"; }
 
