@@ -33,7 +33,7 @@ fi
 
 # shellcheck disable=SC2016 # Compose's variables, not the shell's.
 # The secrets that the compose file asks for; it has no default for any.
-asked=$(grep -o '\${[A-Z_]*:?' docker-compose.yaml | tr -d '${:?' | sort -u)
+asked=$(grep -o '\${[A-Z0-9_]*:?' docker-compose.yaml | tr -d '${:?' | sort -u)
 if docker compose version >/dev/null 2>&1; then
     echo "compose: the file is whole, and refuses to run without secrets"
     for name in $asked; do echo "$name=x"; done >"$scratch/env"
