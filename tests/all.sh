@@ -47,6 +47,9 @@ step "unit, property, contract and end-to-end tests"
 # This builds target/debug/goligoli too, since its own package has integration tests.
 cargo test --workspace --features goligoli/failpoints --locked
 
+step "deployment files"
+SITE_BIN=target/debug/goligoli tests/deployment.sh
+
 step "push under load"
 # The packages of one selection share their dependencies: nothing is compiled twice.
 cargo test --release --locked -p goligoli -p goligoli-tests --features goligoli-tests/load \

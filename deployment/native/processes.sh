@@ -2,9 +2,9 @@
 # Servers in the background, for stack.sh and site.sh, which source this file.
 #
 # The script that sources it sets $folder (everything below lives there) and $servers (their
-# names, in the order in which they start), and has for each NAME
-#   run_NAME     becomes the server: ends in `exec`; its output is $folder/logs/NAME.log
-#   ready_NAME   succeeds once the server answers
+# names, in the order in which they start), and has
+#   run_server NAME   becomes the server: ends in `exec`; its output is $folder/logs/NAME.log
+#   is_ready NAME     succeeds once the server answers
 # and hands its arguments on to `enter` when the first is `__run`.
 #
 # A server is known by its pid and the moment that process began, so a pid that was given to
@@ -92,7 +92,7 @@ enter() { # NAME — in the process that becomes the server
         if [ "$fd" -gt 2 ] && [ "$fd" != 255 ]; then eval "exec $fd>&-"; fi
     done
     echo "$$ $(birth $$)" >"$folder/pids/.$1" && mv "$folder/pids/.$1" "$folder/pids/$1"
-    "run_$1"
+    run_server "$1"
 }
 
 launch() { # NAME — without waiting for it; nothing if it runs
@@ -106,7 +106,7 @@ await() { # NAME — until it answers; says its last lines if it does not within
     local deadline=$((SECONDS + 30)) why="does not answer after 30 s"
     while [ $SECONDS -lt $deadline ]; do
         if runs "$1"; then
-            if "ready_$1" >/dev/null 2>&1; then return; fi
+            if is_ready "$1" >/dev/null 2>&1; then return; fi
         elif [ -e "$folder/pids/$1" ]; then
             why="ended while it started"
             break
@@ -118,10 +118,10 @@ await() { # NAME — until it answers; says its last lines if it does not within
     fail "$1 $why"
 }
 
-send() { # SIGNAL NAME
+send() { # SIGNAL NAME — to its whole process group: nginx has workers
     local number
     number=$(pid "$2") || fail "$2 does not run"
-    kill "-$1" "$number"
+    kill "-$1" -- "-$number"
 }
 
 gone() { # SECONDS NAME — waits until it has ended
@@ -165,7 +165,7 @@ print_status() {
             continue
         fi
         state=answers
-        "ready_$name" >/dev/null 2>&1 || state="does not answer"
+        is_ready "$name" >/dev/null 2>&1 || state="does not answer"
         grep -q '^State:.*stopped' "/proc/$number/status" && state="stopped by a signal"
         printf '%-12s pid %-8s %s\n' "$name" "$number" "$state"
     done

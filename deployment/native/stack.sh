@@ -175,6 +175,9 @@ choose_ports() { # once, by `up`: what runs beside it later only reads them
     done
 }
 
+run_server() { "run_$1"; } # NAME
+is_ready() { "ready_$1"; } # NAME
+
 prepare() { # NAME
     if declare -F "prepare_$1" >/dev/null; then "prepare_$1"; fi
 }
@@ -195,8 +198,9 @@ up() { # [NAME…]
 
 print_env() {
     local name
-    for name in mariadb redis etcd nsqd versitygw; do
-        runs "$name" || fail "$name does not run (stack.sh up)"
+    # One that was killed since has its address still.
+    for name in mariadb redis etcd nsqlookupd nsqd versitygw; do
+        [ -e "$folder/pids/$name" ] || fail "$name was not started (stack.sh up)"
     done
     echo "export NATIVE_MYSQL_URL=mysql://goligoli:$(secret mariadb)@127.0.0.1:$(port mariadb)/"
     echo "export NATIVE_REDIS_URL=redis://:$(secret redis)@127.0.0.1:$(port redis)/0"
@@ -210,7 +214,7 @@ print_env() {
     echo "export NATIVE_S3_KEY=$(secret s3-key)"
     echo "export NATIVE_S3_SECRET=$(secret s3-secret)"
     # Built last; a stack without it serves whatever needs no traces.
-    runs jaeger || return 0
+    [ -e "$folder/pids/jaeger" ] || return 0
     echo "export NATIVE_OTLP_URL=$(local_url jaeger-collector.otlp.grpc)"
     echo "export NATIVE_JAEGER_URL=$(local_url jaeger-query.http-server)"
 }
