@@ -111,7 +111,9 @@ impl Rooms {
     pub(crate) async fn connections(&self, ids: &[RoomId]) -> Vec<u64> {
         let (here, known): (Vec<u64>, Vec<u64>) = {
             let open = self.open();
-            let room = |id: &RoomId| open.get(id).map_or((0, 0), |open| (open.room.connections_here(), open.room.connections()));
+            let room = |id: &RoomId| {
+                open.get(id).map_or((0, 0), |open| (open.room.connections_here(), open.room.connections()))
+            };
             ids.iter().map(room).unzip()
         };
         match &self.inner.home {

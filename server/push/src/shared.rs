@@ -54,8 +54,12 @@ impl Shared {
         let check = tails::check(self.clone(), rooms.clone());
         // To the hard end: viewers that are being sent away get what comes until then.
         let hard = lifecycle.hard().clone();
-        lifecycle.spawn("push.hear_news", async move { _ = hard.run_until_cancelled(hear).await; });
+        lifecycle.spawn("push.hear_news", async move {
+            _ = hard.run_until_cancelled(hear).await;
+        });
         let hard = lifecycle.hard().clone();
-        lifecycle.spawn("push.check_tails", async move { _ = hard.run_until_cancelled(check).await; });
+        lifecycle.spawn("push.check_tails", async move {
+            _ = hard.run_until_cancelled(check).await;
+        });
     }
 }

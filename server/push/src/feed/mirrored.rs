@@ -70,7 +70,9 @@ impl Feed {
         let Some(head) = head else {
             return if is_blank { Taken::All } else { Taken::Lost(None) };
         };
-        if !is_blank && (head.epoch < since.epoch || (head.epoch == since.epoch && self.has_lost(&head, &events, since))) {
+        if !is_blank
+            && (head.epoch < since.epoch || (head.epoch == since.epoch && self.has_lost(&head, &events, since)))
+        {
             return Taken::Lost(Some(Box::new(head)));
         }
         if head.epoch < self.epoch && !is_blank {
@@ -111,7 +113,8 @@ impl Feed {
             let mine = self.entries.get(index)?;
             Some(*mine.source == *event.source && mine.appended_ms == event.appended_ms)
         };
-        let other = events.first().filter(|(seq, _)| *seq == since.last).is_some_and(|first| same(first) == Some(false));
+        let other =
+            events.first().filter(|(seq, _)| *seq == since.last).is_some_and(|first| same(first) == Some(false));
         let forked = head.at.rev == since.at.rev && head.at.tag != since.at.tag;
         head.at.rev < since.at.rev || head.last < since.last || forked || other
     }

@@ -22,7 +22,9 @@ impl Address {
         let scheme = url.split_once(':').map_or("", |(scheme, _)| scheme);
         match scheme {
             "redis" => {}
-            "rediss" | "valkeys" => bail!("TLS to Redis ({scheme}:) is not supported; use redis:// in a private network"),
+            "rediss" | "valkeys" => {
+                bail!("TLS to Redis ({scheme}:) is not supported; use redis:// in a private network")
+            }
             "redis+cluster" | "redis-cluster" | "rediss+cluster" => {
                 bail!("Redis Cluster ({scheme}:) is not supported; use one server, with a replica for failover")
             }
@@ -41,8 +43,12 @@ impl Address {
         );
         url.set_query(None);
         url.set_fragment(None);
-        let shown =
-            format!("{}:{}/{}", url.host_str().unwrap_or_default(), url.port().unwrap_or(6379), url.path().trim_matches('/'));
+        let shown = format!(
+            "{}:{}/{}",
+            url.host_str().unwrap_or_default(),
+            url.port().unwrap_or(6379),
+            url.path().trim_matches('/')
+        );
         let server = url.into_connection_info().map_err(|error| anyhow::anyhow!("its URL: {}", error.category()))?;
         // Without it a small command waits for the acknowledgement of the one before (40 ms).
         let server = server.set_tcp_settings(TcpSettings::default().set_nodelay(true));
@@ -73,9 +79,18 @@ mod tests {
     #[test]
     fn what_is_not_supported_is_refused_without_the_password() {
         for url in [
-            "rediss://:s3cret@h", "redis+cluster://:s3cret@h", "redis-cluster://:s3cret@h", "http://:s3cret@h",
-            "redis://:s3cret@h/?color=red", "redis://:s3cret@h/?prefix=", "redis://:s3cret@h/?prefix=a%20b",
-            "redis://:s3cret@h/x", "redis://:s3cret@", "log", "redis", "",
+            "rediss://:s3cret@h",
+            "redis+cluster://:s3cret@h",
+            "redis-cluster://:s3cret@h",
+            "http://:s3cret@h",
+            "redis://:s3cret@h/?color=red",
+            "redis://:s3cret@h/?prefix=",
+            "redis://:s3cret@h/?prefix=a%20b",
+            "redis://:s3cret@h/x",
+            "redis://:s3cret@",
+            "log",
+            "redis",
+            "",
         ] {
             let error = format!("{:#}", Address::parse(url).unwrap_err());
             assert!(!error.contains("s3cret") && !error.contains('\n'), "{url}: {error}");

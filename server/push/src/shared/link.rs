@@ -5,9 +5,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
+use redis::ServerErrorKind;
 use redis::aio::MultiplexedConnection;
 use redis::{AsyncConnectionConfig, Client, Cmd, ErrorKind, FromRedisValue, Pipeline, RedisError, ScriptInvocation};
-use redis::ServerErrorKind;
 use tokio::time::Instant;
 
 use super::address::Address;
@@ -131,9 +131,8 @@ impl Link {
         if let Some(open) = self.try_connection()? {
             return Ok(open);
         }
-        let config = AsyncConnectionConfig::new()
-            .set_connection_timeout(Some(PATIENCE))
-            .set_response_timeout(Some(PATIENCE));
+        let config =
+            AsyncConnectionConfig::new().set_connection_timeout(Some(PATIENCE)).set_response_timeout(Some(PATIENCE));
         let dial = self.inner.client.get_multiplexed_async_connection_with_config(&config);
         let dialled = tokio::time::timeout(PATIENCE, dial).await;
         let mut open = self.open_now();
@@ -145,10 +144,13 @@ impl Link {
             }
             failed => {
                 open.failed_at = Some(Instant::now());
-                Err(failed.map_or_else(|_| anyhow::anyhow!("it does not answer in time"), |dialled| match dialled {
-                    Err(error) => error.into(),
-                    Ok(_) => anyhow::anyhow!("it does not answer"),
-                }))
+                Err(failed.map_or_else(
+                    |_| anyhow::anyhow!("it does not answer in time"),
+                    |dialled| match dialled {
+                        Err(error) => error.into(),
+                        Ok(_) => anyhow::anyhow!("it does not answer"),
+                    },
+                ))
             }
         }
     }

@@ -20,21 +20,23 @@ const AT_ONCE: usize = 1_000;
 /// Tells this process's counts and answers who else lives.
 /// KEYS: the processes, this one's counts. ARGV: this one, lifetime in ms, `1` if these are
 /// all, then pairs of room and count. Answers whether the counts from before were there.
-static REPORT: LazyLock<Script> = LazyLock::new(|| Script::new(concat!(
-    "local time = redis.call('TIME') ",
-    "local now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000) ",
-    "local known = redis.call('EXISTS', KEYS[2]) ",
-    "if ARGV[3] == '1' then redis.call('DEL', KEYS[2]) end ",
-    "redis.call('HSET', KEYS[2], 'alive', '1') ",
-    "for i = 4, #ARGV, 2 do ",
-    "if ARGV[i + 1] == '0' then redis.call('HDEL', KEYS[2], ARGV[i]) else redis.call('HSET', KEYS[2], ARGV[i], ARGV[i + 1]) end ",
-    "end ",
-    "redis.call('PEXPIRE', KEYS[2], ARGV[2]) ",
-    "redis.call('ZADD', KEYS[1], now, ARGV[1]) ",
-    "redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', now - 2 * tonumber(ARGV[2])) ",
-    "redis.call('PEXPIRE', KEYS[1], 10 * ARGV[2]) ",
-    "return {known, redis.call('ZRANGE', KEYS[1], 0, -1)}",
-)));
+static REPORT: LazyLock<Script> = LazyLock::new(|| {
+    Script::new(concat!(
+        "local time = redis.call('TIME') ",
+        "local now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000) ",
+        "local known = redis.call('EXISTS', KEYS[2]) ",
+        "if ARGV[3] == '1' then redis.call('DEL', KEYS[2]) end ",
+        "redis.call('HSET', KEYS[2], 'alive', '1') ",
+        "for i = 4, #ARGV, 2 do ",
+        "if ARGV[i + 1] == '0' then redis.call('HDEL', KEYS[2], ARGV[i]) else redis.call('HSET', KEYS[2], ARGV[i], ARGV[i + 1]) end ",
+        "end ",
+        "redis.call('PEXPIRE', KEYS[2], ARGV[2]) ",
+        "redis.call('ZADD', KEYS[1], now, ARGV[1]) ",
+        "redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', now - 2 * tonumber(ARGV[2])) ",
+        "redis.call('PEXPIRE', KEYS[1], 10 * ARGV[2]) ",
+        "return {known, redis.call('ZRANGE', KEYS[1], 0, -1)}",
+    ))
+});
 
 /// The counts of all processes. Clones are the same.
 #[derive(Debug, Clone)]

@@ -120,7 +120,9 @@ pub(crate) async fn append(link: &Link, keys: &Keys, append: &Append<'_>) -> any
     let value: Value = link.script(&script).await?;
     let Value::Array(answer) = value else { anyhow::bail!("an append was answered with something else") };
     let mut answer = answer.into_iter();
-    let (Some(outcome), Some(first)) = (answer.next(), answer.next()) else { anyhow::bail!("an append's answer is short") };
+    let (Some(outcome), Some(first)) = (answer.next(), answer.next()) else {
+        anyhow::bail!("an append's answer is short")
+    };
     if u64::from_redis_value(outcome)? == 0 {
         return Ok(Appended::Stale(Box::new(Page::parse(first)?)));
     }
