@@ -74,7 +74,7 @@ impl App {
 
         let mut wires = Wires::default();
         let settings = reload::follow(&config, shared, &platform.lifecycle);
-        let push = Push::start(config.push, settings.flow, &platform, networks.clone())?;
+        let push = Push::start(config.push, settings.flow, &platform, networks.clone()).await?;
         let push_client = push.serve_in_process();
         let user = User::start(config.user, &platform, signer, wires.wire("user", "push", &push_client)).await?;
         let user_client = user.serve_in_process();

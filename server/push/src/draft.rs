@@ -10,7 +10,7 @@ use idl::push::{Lane, Outcome, Publication};
 use crate::feed::Feed;
 use crate::frame;
 use crate::limiter::{Limiter, Verdict};
-use crate::record::{Change, Event};
+use crate::record::{Change, Event, totals_source};
 
 /// A write in the making.
 pub(crate) struct Draft {
@@ -105,7 +105,7 @@ impl Draft {
         let totals = limiter.totals();
         if told.is_some_and(|told| told != totals) {
             self.change.events.push(Event {
-                source: format!("totals:{}", totals.accepted),
+                source: totals_source(&totals),
                 event: EventType::Suppressed,
                 data: frame::json(&totals),
                 at_ms: self.now_ms,

@@ -6,6 +6,7 @@
 //! exactly how many ([`Resume::Missed`]), never silently skipped.
 
 mod entry;
+mod mirrored;
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
@@ -19,7 +20,9 @@ use crate::feed::entry::Entry;
 use crate::feeds::Appended;
 use crate::frame::{self, Position};
 use crate::lotteries::Lotteries;
-use crate::record::{Change, Event, Head, Record, Retention};
+use crate::record::{Change, Event, Head, Record, Retention, Revision};
+
+pub(crate) use mirrored::{Followed, Taken};
 
 /// Marks of (number, time) that outlive their events, so that a gap can say since when.
 /// Full: every other one goes, so they get coarser with age.
@@ -43,6 +46,10 @@ pub(crate) struct Feed {
     sources: HashMap<Box<str>, u64>,
     deleted_ahead: HashSet<String>,
     marks: Vec<(u64, i64)>,
+    /// The number of the latest event that told the totals; 0 before the first.
+    told: u64,
+    /// Where the feed that this one mirrors was when it was the same.
+    at: Revision,
     pub(crate) totals: SuppressedEvent,
     pub(crate) state: Option<Arc<RoomState>>,
     pub(crate) lotteries: Lotteries,
@@ -83,6 +90,8 @@ impl Feed {
             sources: HashMap::new(),
             deleted_ahead: HashSet::new(),
             marks: head.marks,
+            told: 0,
+            at: Revision::default(),
             totals: head.totals,
             state: head.state.map(Arc::new),
             lotteries: head.lotteries.into_iter().collect(),
@@ -126,7 +135,8 @@ impl Feed {
 
     /// The totals that the viewers were told last, as far as that is kept.
     pub(crate) fn totals_told(&self) -> Option<SuppressedEvent> {
-        let told = self.entries.iter().rev().find(|entry| entry.event == EventType::Suppressed)?;
+        let index = usize::try_from(self.told.checked_sub(self.first)?).ok()?;
+        let told = self.entries.get(index)?;
         serde_json::from_str(told.data()?).ok()
     }
 
@@ -184,6 +194,9 @@ impl Feed {
         for ((seq, event), (start, end, data)) in (first..).zip(events).zip(spans) {
             if seq.is_multiple_of(EVENTS_PER_MARK) {
                 self.mark(seq, event.at_ms);
+            }
+            if event.event == EventType::Suppressed {
+                self.told = seq;
             }
             let source: Box<str> = event.source.into();
             self.sources.insert(source.clone(), seq);

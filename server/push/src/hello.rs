@@ -30,8 +30,11 @@ impl Hello {
     pub(crate) fn of(room: &Room) -> Option<Self> {
         let mut cached = room.hello.lock().unwrap_or_else(PoisonError::into_inner);
         // In a rush the feed may have let go of what came after a hello of a moment ago.
-        let first_kept = room.feed().first();
-        let is_usable = |hello: &&Self| hello.encoded_at.elapsed() < FRESH_FOR && hello.position.seq + 1 >= first_kept;
+        let place = room.feed().place();
+        let is_usable = |hello: &&Self| {
+            let Position { epoch, seq } = hello.position;
+            hello.encoded_at.elapsed() < FRESH_FOR && epoch == place.epoch && seq + 1 >= place.first
+        };
         if let Some(hello) = cached.as_ref().filter(is_usable) {
             return Some(hello.clone());
         }
@@ -109,7 +112,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn all_who_come_within_a_second_share_one_hello() {
         let feed = Feed::new(Head { epoch: 5, first: 1, state: Some(state(1)), ..Head::default() });
-        let (room, _inbox) = Room::new(RoomId(7), feed);
+        let (room, _inbox) = Room::new(RoomId(7), feed, false);
         let body = || Hello::of(&room).unwrap().body;
         let first = body();
         tokio::time::advance(FRESH_FOR - Duration::from_millis(1)).await;

@@ -4,7 +4,7 @@
 //! Emits: `text/event-stream` to viewers.
 //!
 //! The way of a publication: [`rpc`] → [`writer`] (gathers a [`draft`], asks the
-//! [`limiter`], writes the [`log`]) → [`room`] and its [`feed`] (frames, encoded once) →
+//! [`limiter`], writes the [`store`]) → [`room`] and its [`feed`] (frames, encoded once) →
 //! [`stream`] (one per viewer, a cursor).
 
 mod bucket;
@@ -22,8 +22,10 @@ mod revocation_feed;
 mod room;
 mod rooms;
 mod rpc;
+mod shared;
 mod sse;
 mod statistics;
+mod store;
 mod stream;
 mod top;
 mod write_clock;
@@ -45,13 +47,16 @@ use tarpc::server::Channel as _;
 pub use crate::feeds::{Appended, FeedLine, FeedReader, Feeds};
 use crate::record::Retention;
 use crate::revocation_feed::RevocationFeed;
-use crate::rooms::Rooms;
+use crate::rooms::{Home, Rooms};
+use crate::shared::{Shared, SharedRevocations};
+use crate::store::RevocationStore;
 
 /// Settings of push.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Settings {
-    /// Where feeds are kept: `log:` is append-only files in the data folder.
+    /// Where feeds are kept: `log:` is append-only files in the data folder, for one process;
+    /// `redis://[:password@]host[:port][/db][?prefix=…]` is a Redis that any number share.
     pub feeds: String,
     /// See [`FlowRate::rate_per_s`]; dynamic.
     pub rate_per_s: NonZeroU32,
@@ -115,7 +120,7 @@ pub struct Push {
     settings: Arc<Settings>,
     platform: Platform,
     rooms: Rooms,
-    revocations: Arc<RevocationFeed>,
+    revocations: Arc<RevocationStore>,
     admission: Admission,
     networks: Arc<Networks>,
 }
@@ -125,24 +130,24 @@ impl Push {
     /// of it; `networks` tells clients from proxies.
     ///
     /// # Errors
-    /// A setting makes no sense, or the data folder can't be used.
-    pub fn start(
+    /// A setting makes no sense, or the data folder or the Redis that they name can't be used.
+    pub async fn start(
         settings: Settings,
         flow: Dynamic<FlowRate>,
         platform: &Platform,
         networks: Networks,
     ) -> anyhow::Result<Self> {
-        anyhow::ensure!(
-            settings.feeds == "log:",
-            "push.feeds is {:?}, but this build knows only \"log:\"",
-            settings.feeds
-        );
         anyhow::ensure!(settings.lease_min_ms <= settings.lease_max_ms, "push.lease_min_ms is above push.lease_max_ms");
         anyhow::ensure!(settings.heartbeat_ms > 0, "push.heartbeat_ms is 0");
-        let folder = platform.data_dir.join("feeds");
-        std::fs::create_dir_all(&folder).with_context(|| format!("making {}", folder.display()))?;
-        let revocations = RevocationFeed::open(&folder, platform.clock.clone())?;
-        let rooms = Rooms::new(folder, settings.clone(), flow, platform.clock.clone(), platform.lifecycle.clone());
+        let (home, revocations) = open_store(&settings, platform).await?;
+        let shared = match (&home, &revocations) {
+            (Home::Shared(shared), RevocationStore::Shared(revocations)) => Some((shared.clone(), revocations.clone())),
+            _ => None,
+        };
+        let rooms = Rooms::new(home, settings.clone(), flow, platform.clock.clone(), platform.lifecycle.clone());
+        if let Some((shared, revocations)) = shared {
+            shared.follow(&rooms, &revocations, &platform.lifecycle);
+        }
         platform.lifecycle.spawn("push.keep_house", rooms.clone().keep_house());
         let revoked = platform.verifier.revocations().clone();
         platform.lifecycle.spawn("push.heed_revocations", rooms.clone().heed_revocations(revoked));
@@ -186,4 +191,17 @@ impl Push {
     fn streams_open(&self) -> u64 {
         self.rooms.streams_open()
     }
+}
+
+/// Opens what `push.feeds` names.
+async fn open_store(settings: &Settings, platform: &Platform) -> anyhow::Result<(Home, RevocationStore)> {
+    if settings.feeds != "log:" {
+        let shared = Shared::open(&settings.feeds).await?;
+        let revocations = SharedRevocations::new(shared.link.clone(), platform.clock.clone());
+        return Ok((Home::Shared(shared), RevocationStore::Shared(revocations)));
+    }
+    let folder = platform.data_dir.join("feeds");
+    std::fs::create_dir_all(&folder).with_context(|| format!("making {}", folder.display()))?;
+    let revocations = RevocationFeed::open(&folder, platform.clock.clone())?;
+    Ok((Home::Folder(folder), RevocationStore::File(revocations)))
 }

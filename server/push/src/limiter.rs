@@ -73,6 +73,16 @@ impl<C: Clock + Clone> Limiter<C> {
         }
     }
 
+    /// How fast the bucket fills, and how much it holds.
+    pub(crate) const fn flow(&self) -> Flow {
+        self.bucket.flow()
+    }
+
+    /// The bucket holds so many tokens now: others have taken some.
+    pub(crate) fn refill(&mut self, tokens: u32) {
+        self.bucket = Bucket::new(self.bucket.flow(), tokens, self.clock.clone());
+    }
+
     /// Decides on all that waits now, in order, and counts every one of it. `text` says what
     /// the n-th of them says; it is only asked while tokens are short, and what has no text
     /// is never folded.

@@ -37,6 +37,13 @@ impl Lotteries {
         }
     }
 
+    /// All of them once these are taken in, too.
+    pub(crate) fn with(&self, news: &[LotteryState]) -> Vec<LotteryState> {
+        let mut both = self.clone();
+        news.iter().cloned().for_each(|state| both.take(state));
+        both.all()
+    }
+
     /// Lets go of those that were decided long ago.
     pub(crate) fn forget_old(&mut self, now_ms: i64) {
         let is_old = |at: i64| now_ms >= at.saturating_add(KEPT_AFTER_MS);

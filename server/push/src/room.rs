@@ -1,14 +1,16 @@
 //! What the viewers of a room share: its feed, and the bell that wakes them.
 
+mod mirrored;
+
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock, RwLockReadGuard};
 
 use common::Lifecycle;
 use common::http::Crews;
-use idl::event::{LotteryState, RoomState};
+use idl::event::{LotteryState, RoomState, SuppressedEvent};
 use idl::push::{Publication, Published};
 use idl::{Code, Refusal, RoomId};
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::feed::Feed;
@@ -30,8 +32,9 @@ pub(crate) struct Room {
     /// Rings when there is anything new for the viewers: events, another number of viewers,
     /// an ended log-in, the end.
     bell: watch::Sender<()>,
-    /// Open connections, and what of them was announced.
+    /// Open connections here and in other processes, and what of them was announced.
     connections: AtomicU64,
+    elsewhere: AtomicU64,
     announced: AtomicU64,
     /// What the process can afford; see [`crate::egress`].
     most_per_s: AtomicU32,
@@ -41,6 +44,10 @@ pub(crate) struct Room {
     pub(crate) hello: Mutex<Option<Hello>>,
     crews: OnceLock<Crews<Stream>>,
     pub(crate) statistics: Statistics,
+    /// What was decided here, where others decide, too.
+    decided: Option<Mutex<SuppressedEvent>>,
+    /// Wakes the writer to read what others wrote.
+    behind: Notify,
 }
 
 /// What is kept for viewers who come later.
@@ -66,12 +73,17 @@ pub(crate) enum Command {
 }
 
 impl Room {
-    /// A room, and what its writer takes commands from.
-    pub(crate) fn new(id: RoomId, feed: Feed) -> (Arc<Self>, mpsc::Receiver<Command>) {
+    /// A room, and what its writer takes commands from; `is_shared` if other processes write
+    /// its feed, too.
+    pub(crate) fn new(id: RoomId, feed: Feed, is_shared: bool) -> (Arc<Self>, mpsc::Receiver<Command>) {
         let (sender, inbox) = mpsc::channel(INBOX);
+        let before = if is_shared { SuppressedEvent::default() } else { feed.totals };
         let room = Self {
             id,
-            statistics: Statistics::since(feed.totals),
+            statistics: Statistics::since(before),
+            decided: is_shared.then(Mutex::default),
+            behind: Notify::new(),
+            elsewhere: AtomicU64::new(0),
             feed: RwLock::new(feed),
             inbox: sender,
             bell: watch::Sender::new(()),
@@ -120,9 +132,19 @@ impl Room {
         self.crews.get_or_init(|| Crews::start(|| self.bell(), lifecycle))
     }
 
-    /// Open connections now.
-    pub(crate) fn connections(&self) -> u64 {
+    /// Open connections of this process now.
+    pub(crate) fn connections_here(&self) -> u64 {
         self.connections.load(Ordering::Relaxed)
+    }
+
+    /// Open connections of all processes, as far as it is known.
+    pub(crate) fn connections(&self) -> u64 {
+        self.connections_here() + self.elsewhere.load(Ordering::Relaxed)
+    }
+
+    /// Sets the number of connections in other processes.
+    pub(crate) fn counted_elsewhere(&self, connections: u64) {
+        self.elsewhere.store(connections, Ordering::Relaxed);
     }
 
     /// Open connections as the viewers were told.
@@ -197,7 +219,7 @@ impl Room {
 impl Drop for Room {
     /// What house keeping has not seen yet.
     fn drop(&mut self) {
-        let totals = self.feed().totals;
+        let totals = self.totals_here(&self.feed());
         self.statistics.news(totals).tell();
     }
 }

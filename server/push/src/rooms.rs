@@ -17,8 +17,10 @@ use tokio::time::Instant;
 use crate::egress::{self, Demand};
 use crate::feed::Feed;
 use crate::log::Log;
-use crate::record::Record;
+use crate::record::{Record, Retention};
 use crate::room::{Command, Room, Viewing};
+use crate::shared::{self, Mirror, Shared};
+use crate::store::Store;
 use crate::writer::{Writer, flow_of};
 use crate::{FlowRate, Settings, statistics, top};
 
@@ -40,7 +42,7 @@ pub(crate) struct Rooms {
 
 #[derive(Debug)]
 struct Inner {
-    folder: PathBuf,
+    home: Home,
     settings: Settings,
     flow: Dynamic<FlowRate>,
     clock: Clock,
@@ -53,6 +55,13 @@ struct Inner {
     streams: Arc<AtomicU64>,
 }
 
+/// Where the rooms' feeds are kept.
+#[derive(Debug)]
+pub(crate) enum Home {
+    Folder(PathBuf),
+    Shared(Shared),
+}
+
 #[derive(Debug)]
 struct Open {
     room: Arc<Room>,
@@ -61,7 +70,7 @@ struct Open {
 
 impl Rooms {
     pub(crate) fn new(
-        folder: PathBuf,
+        home: Home,
         settings: Settings,
         flow: Dynamic<FlowRate>,
         clock: Clock,
@@ -69,7 +78,7 @@ impl Rooms {
     ) -> Self {
         let (open, streams) = (Mutex::default(), Arc::default());
         let turns = std::array::from_fn(|_| Arc::default());
-        Self { inner: Arc::new(Inner { folder, settings, flow, clock, lifecycle, open, turns, streams }) }
+        Self { inner: Arc::new(Inner { home, settings, flow, clock, lifecycle, open, turns, streams }) }
     }
 
     /// Counts a viewer into a room. `None`: nobody has ever published to such a room.
@@ -97,9 +106,23 @@ impl Rooms {
         Err(unavailable())
     }
 
-    /// Open connections of a room.
-    pub(crate) fn connections(&self, id: RoomId) -> u64 {
-        self.open().get(&id).map_or(0, |open| open.room.connections())
+    /// Open connections of rooms, in all processes; of those that can't be asked, as far as
+    /// it is known here.
+    pub(crate) async fn connections(&self, ids: &[RoomId]) -> Vec<u64> {
+        let (here, known): (Vec<u64>, Vec<u64>) = {
+            let open = self.open();
+            let room = |id: &RoomId| {
+                open.get(id).map_or((0, 0), |open| (open.room.connections_here(), open.room.connections()))
+            };
+            ids.iter().map(room).unzip()
+        };
+        match &self.inner.home {
+            Home::Folder(_) => here,
+            Home::Shared(shared) => match shared.viewers.elsewhere(ids).await {
+                Ok(elsewhere) => here.iter().zip(elsewhere).map(|(here, elsewhere)| here + elsewhere).collect(),
+                Err(_) => known,
+            },
+        }
     }
 
     /// Open connections of all rooms.
@@ -112,7 +135,18 @@ impl Rooms {
         top::top(&self.in_use(), by)
     }
 
-    fn in_use(&self) -> Vec<Arc<Room>> {
+    /// How much a room keeps.
+    pub(crate) fn keep(&self) -> Retention {
+        self.inner.settings.retention()
+    }
+
+    /// A room, if it is in memory; this is no use of it.
+    pub(crate) fn peek(&self, id: RoomId) -> Option<Arc<Room>> {
+        self.open().get(&id).map(|open| Arc::clone(&open.room))
+    }
+
+    /// The rooms in memory.
+    pub(crate) fn in_use(&self) -> Vec<Arc<Room>> {
         self.open().values().map(|open| Arc::clone(&open.room)).collect()
     }
 
@@ -159,9 +193,23 @@ impl Rooms {
     }
 
     async fn load(&self, id: RoomId, make: bool) -> anyhow::Result<Option<Arc<Room>>> {
-        let path = file_of(&self.inner.folder, id);
-        let (keep, now_ms) = (self.inner.settings.retention(), self.inner.clock.now().0.cast_unsigned());
-        let loaded = tokio::task::spawn_blocking(move || -> anyhow::Result<_> {
+        let loaded = match &self.inner.home {
+            Home::Folder(folder) => self.load_file(file_of(folder, id), id, make).await?,
+            Home::Shared(shared) => self.load_shared(shared, id, make).await?,
+        };
+        let Some((feed, store)) = loaded else { return Ok(None) };
+        let flow = self.inner.flow.clone();
+        let (room, writer) = Writer::new(id, feed, store, &self.inner.settings, flow, self.inner.clock.clone());
+        let soft = self.inner.lifecycle.soft().clone();
+        // Before its writer looks for what was written while it was read.
+        self.open().insert(id, Open { room: Arc::clone(&room), used_at: Instant::now() });
+        self.inner.lifecycle.spawn_one_of_many(writer.run(soft));
+        Ok(Some(room))
+    }
+
+    async fn load_file(&self, path: PathBuf, id: RoomId, make: bool) -> anyhow::Result<Option<(Feed, Store)>> {
+        let (keep, now_ms) = (self.keep(), self.inner.clock.now().0.cast_unsigned());
+        tokio::task::spawn_blocking(move || -> anyhow::Result<_> {
             let file = match Log::<Record>::load(&path)? {
                 None if !make => return Ok(None),
                 file => file,
@@ -171,24 +219,27 @@ impl Rooms {
                 && matches!(file.records.first(), Some(Record::Head(_)))
             {
                 let log = Log::resume(&path, file)?;
-                return Ok(Some((Feed::from_records(file.records.clone(), keep), log)));
+                return Ok(Some((Feed::from_records(file.records.clone(), keep), Store::Log(Some(log)))));
             }
             if file.is_some() {
                 tracing::warn!(room.id = %id, "the feed of room {id} was damaged; it begins a new epoch");
             }
             let feed = Feed::begun_anew(file.map_or(Vec::new(), |file| file.records), now_ms, keep);
             let log = Log::rewrite(&path, feed.records())?;
-            Ok(Some((feed, log)))
+            Ok(Some((feed, Store::Log(Some(log)))))
         })
         .await
-        .context("the feed's reader thread ended early")??;
-        let Some((feed, log)) = loaded else { return Ok(None) };
-        let flow = self.inner.flow.clone();
-        let (room, writer) = Writer::new(id, feed, log, &self.inner.settings, flow, self.inner.clock.clone());
-        let soft = self.inner.lifecycle.soft().clone();
-        self.inner.lifecycle.spawn_one_of_many(writer.run(soft));
-        self.open().insert(id, Open { room: Arc::clone(&room), used_at: Instant::now() });
-        Ok(Some(room))
+        .context("the feed's reader thread ended early")?
+    }
+
+    async fn load_shared(&self, shared: &Shared, id: RoomId, make: bool) -> anyhow::Result<Option<(Feed, Store)>> {
+        let (keep, now_ms) = (self.keep(), self.inner.clock.now().0);
+        // Listened to before it is read: little falls between.
+        let hold = shared.subscriptions.hold(id).await;
+        let loaded = shared::load(&shared.link, id, now_ms, keep).await?;
+        let Some(feed) = loaded.or_else(|| make.then(|| shared::blank(now_ms))) else { return Ok(None) };
+        let mirror = Mirror::new(shared.link.clone(), id, keep, self.inner.clock.clone(), hold);
+        Ok(Some((feed, Store::Shared(Box::new(mirror)))))
     }
 
     fn forget(&self, gone: &Arc<Room>) {
@@ -206,6 +257,11 @@ impl Rooms {
         let mut accepted_before = HashMap::new();
         while soft.run_until_cancelled(tokio::time::sleep(LOOK_EVERY)).await.is_some() {
             let rooms = self.in_use();
+            if let Home::Shared(shared) = &self.inner.home
+                && let Err(error) = shared.viewers.exchange(&rooms).await
+            {
+                tracing::debug!(error = %format!("{error:#}"), "the viewers of other processes can't be counted");
+            }
             rooms.iter().for_each(|room| room.announce_viewers());
             accepted_before = self.share_egress(&rooms, &accepted_before);
             statistics::survey(rooms.iter().map(|room| &**room), self.inner.settings.retention());
@@ -215,6 +271,10 @@ impl Rooms {
             }
         }
         self.ring_all();
+        if let Home::Shared(shared) = &self.inner.home {
+            // The streams are about to end; nobody needs to wait for the counts to expire.
+            shared.viewers.leave().await;
+        }
     }
 
     /// Wakes the streams when log-ins have ended, until the process stops.
@@ -245,7 +305,7 @@ impl Rooms {
             let per_s = u32::try_from(new / LOOK_EVERY.as_secs()).unwrap_or(u32::MAX);
             let rate = flow_of(&flow, &feed, u32::MAX).rate.get();
             let bytes = feed.bytes().checked_div(feed.len()).unwrap_or(TYPICAL_EVENT_BYTES);
-            Demand { viewers: room.connections(), danmaku_per_s: per_s.min(rate), bytes: bytes as u64 }
+            Demand { viewers: room.connections_here(), danmaku_per_s: per_s.min(rate), bytes: bytes as u64 }
         };
         let demands: Vec<_> = rooms.iter().map(&mut demand).collect();
         let most_per_s = egress::most_per_s(flow.egress_mbps, &demands);
@@ -254,7 +314,7 @@ impl Rooms {
     }
 
     async fn put_idle_away(&self) {
-        let is_idle = |open: &Open| open.used_at.elapsed() > IDLE && open.room.connections() == 0;
+        let is_idle = |open: &Open| open.used_at.elapsed() > IDLE && open.room.connections_here() == 0;
         let idle: Vec<RoomId> = self.open().iter().filter(|(_, open)| is_idle(open)).map(|(id, _)| *id).collect();
         for id in idle {
             let _turn = self.turn(id).lock().await;

@@ -13,6 +13,7 @@ use tokio::sync::oneshot;
 
 use crate::Push;
 use crate::room::{Command, State};
+use crate::store::RevocationStore;
 
 const MAX_STATES: usize = 500;
 const MAX_VIEWERS_OF: usize = 1_000;
@@ -22,9 +23,11 @@ const MAX_DATA_BYTES: usize = 32 << 10;
 const MAX_PUBLISH_BYTES: usize = 1 << 20;
 /// What is left of a call's time for the way back.
 const RETURN_MARGIN: Duration = Duration::from_millis(200);
+/// The same, of a publication's.
+const ANSWER_MARGIN: Duration = Duration::from_millis(20);
 
 impl Contract for Push {
-    async fn publish(self, _: Context, request: Publish) -> Result<Published, Refusal> {
+    async fn publish(self, context: Context, request: Publish) -> Result<Published, Refusal> {
         bounded("publications", request.publications.len(), MAX_PUBLICATIONS)?;
         for publication in &request.publications {
             bounded("bytes of data", publication.data.len(), MAX_DATA_BYTES)?;
@@ -37,7 +40,13 @@ impl Contract for Push {
         bounded("bytes of data in all", bytes, MAX_PUBLISH_BYTES)?;
         let (answer, published) = oneshot::channel();
         self.rooms.send(request.room, Command::Publish { publications: request.publications, answer }).await?;
-        published.await.map_err(|_| ended())?
+        // A store that hangs costs the caller no more than its time.
+        let time_left = context.deadline.saturating_duration_since(Instant::now());
+        let deadline = tokio::time::Instant::now() + time_left.saturating_sub(ANSWER_MARGIN.min(time_left / 4));
+        match tokio::time::timeout_at(deadline, published).await {
+            Ok(published) => published.map_err(|_| ended())?,
+            Err(_) => Err(Refusal::new(Code::Unavailable, "the room's feed does not answer").retry_after_ms(1_000)),
+        }
     }
 
     async fn retain(self, _: Context, request: Retain) -> Result<Retained, Refusal> {
@@ -58,7 +67,7 @@ impl Contract for Push {
 
     async fn viewers(self, _: Context, request: ViewersOf) -> Result<Viewers, Refusal> {
         bounded("rooms", request.rooms.len(), MAX_VIEWERS_OF)?;
-        Ok(Viewers { connections: request.rooms.iter().map(|room| self.rooms.connections(*room)).collect() })
+        Ok(Viewers { connections: self.rooms.connections(&request.rooms).await })
     }
 
     async fn top_rooms(self, _: Context, request: TopRooms) -> Result<RoomActivities, Refusal> {
@@ -72,14 +81,28 @@ impl Contract for Push {
     async fn revoke(self, _: Context, request: Revoke) -> Result<Revoked, Refusal> {
         bounded("revocations", request.revocations.len(), MAX_PUBLICATIONS)?;
         let appending = self.revocations.append(request.revocations).await;
-        appending.map_err(|error| common::Failure::Broken(error).into_refusal("appending revocations"))?;
+        appending.map_err(|error| self.refuse_revocations(error, "appending revocations"))?;
         Ok(Revoked {})
     }
 
     async fn revocations(self, context: Context, request: FollowRevocations) -> Result<RevocationPage, Refusal> {
         let time_left = context.deadline.saturating_duration_since(Instant::now()).saturating_sub(RETURN_MARGIN);
         let wait = Duration::from_millis(request.wait_ms).min(time_left);
-        Ok(self.revocations.follow(request.after.as_deref(), wait).await)
+        let following = self.revocations.follow(request.after.as_deref(), wait).await;
+        following.map_err(|error| self.refuse_revocations(error, "reading revocations"))
+    }
+}
+
+impl Push {
+    /// A shared store that is away comes back; a broken file does not.
+    fn refuse_revocations(&self, error: anyhow::Error, doing: &str) -> Refusal {
+        match &*self.revocations {
+            RevocationStore::File(_) => common::Failure::Broken(error).into_refusal(doing),
+            RevocationStore::Shared(_) => {
+                tracing::warn!(error = %format!("{error:#}"), "{doing} failed");
+                Refusal::new(Code::Unavailable, "the feed of ended log-ins is not available").retry_after_ms(1_000)
+            }
+        }
     }
 }
 

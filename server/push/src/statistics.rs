@@ -10,7 +10,7 @@ use common::telemetry::tally;
 use idl::event::SuppressedEvent;
 use tokio::time::Instant;
 
-use crate::record::Retention;
+use crate::record::{Retention, Totals as _};
 use crate::room::Room;
 
 /// How long after its append an event is handed to a viewer's connection, in buckets.
@@ -148,7 +148,7 @@ impl Statistics {
     fn counts(&self, totals: SuppressedEvent) -> Counts {
         Counts {
             deliveries: self.delivered.iter().map(|bucket| bucket.load(Ordering::Relaxed)).sum(),
-            danmaku: difference(totals, self.totals_before),
+            danmaku: totals.minus(&self.totals_before),
             gaps: self.gaps.load(Ordering::Relaxed),
             missed: self.missed.load(Ordering::Relaxed),
         }
@@ -171,20 +171,10 @@ impl Counts {
     fn less(&self, before: &Self) -> Self {
         Self {
             deliveries: self.deliveries.saturating_sub(before.deliveries),
-            danmaku: difference(self.danmaku, before.danmaku),
+            danmaku: self.danmaku.minus(&before.danmaku),
             gaps: self.gaps.saturating_sub(before.gaps),
             missed: self.missed.saturating_sub(before.missed),
         }
-    }
-}
-
-/// What was counted between; a room that began anew counts from 0.
-const fn difference(now: SuppressedEvent, before: SuppressedEvent) -> SuppressedEvent {
-    SuppressedEvent {
-        accepted: now.accepted.saturating_sub(before.accepted),
-        shown: now.shown.saturating_sub(before.shown),
-        folded: now.folded.saturating_sub(before.folded),
-        suppressed: now.suppressed.saturating_sub(before.suppressed),
     }
 }
 
@@ -222,7 +212,7 @@ pub(crate) fn survey<'r>(rooms: impl IntoIterator<Item = &'r Room>, keep: Retent
     let (mut open, mut events, mut bytes, mut fullest) = (0, 0, 0, 0.0_f64);
     for room in rooms {
         let feed = room.feed();
-        news.and(&room.statistics.news(feed.totals));
+        news.and(&room.statistics.news(room.totals_here(&feed)));
         let full_by_events = feed.len() as f64 / keep.events.max(1) as f64;
         let full_by_bytes = feed.bytes() as f64 / keep.bytes.max(1) as f64;
         fullest = fullest.max(full_by_events).max(full_by_bytes);

@@ -53,8 +53,9 @@ pub(crate) struct Stream {
     /// The address's place, held as long as the stream.
     _place: Option<Place>,
     device: Option<DeviceId>,
-    /// The number of the last event that was handed out.
+    /// The number of the last event that was handed out, and the epoch that it is of.
     seen: u64,
+    epoch: u64,
     /// Handed out next. Holds one batch; nothing is added before it is empty.
     ready: Parts,
     /// Events that may still be handed out.
@@ -118,6 +119,7 @@ impl Stream {
             _place: place,
             device: arrival.device.map(|(device, _)| device),
             seen: 0,
+            epoch: hello.position.epoch,
             ready: Parts::new(),
             left: arrival.max_events.unwrap_or(u64::MAX),
             ended: false,
@@ -144,10 +146,14 @@ impl Stream {
         let user_id = arrival.device.map(|(_, user)| user);
         stream.say("welcome", &WelcomeEvent { server_time_ms: arrival.server_time_ms, resumed, lease_ms, user_id });
         match resume {
-            Some((_, Resume::At(seen))) => stream.seen = seen,
+            Some((_, Resume::At(seen))) => {
+                stream.seen = seen;
+                stream.epoch = arrival.last_event_id.flatten().map_or(stream.epoch, |seen| seen.epoch);
+            }
             Some((seen, Resume::Missed { n, at })) => {
                 // Go on with all that is left; a foreign id never knew any of it.
-                let at = if n.is_some() { at } else { hello.position.seq };
+                let same_epoch = arrival.last_event_id.flatten().is_some_and(|seen| seen.epoch == hello.position.epoch);
+                let at = if n.is_some() && same_epoch { at } else { hello.position.seq };
                 stream.gap(n, seen.filter(|_| n.is_some()), at);
                 stream.hello(&hello, at);
             }
@@ -196,6 +202,11 @@ impl Stream {
         let thinned = &self.thinned;
         let wants = |ordinary: bool| !ordinary || thinned.as_ref().is_none_or(Thinned::wants_another);
         let feed = self.viewing.room.feed();
+        if feed.epoch() != self.epoch {
+            drop(feed);
+            self.begin_anew();
+            return true;
+        }
         match feed.read(self.seen, self.left, MAX_BATCH_BYTES, wants) {
             Read::Nothing => return false,
             Read::Frames { parts, last, events } => {
@@ -221,10 +232,21 @@ impl Stream {
     /// Too slow for the feed: tell how much is missed and go on where the room is now.
     fn skip_ahead(&mut self) {
         let Some(hello) = Hello::of(&self.viewing.room) else { return self.bye(ByeReason::Lease) };
+        if hello.position.epoch != self.epoch {
+            return; // the next look finds it
+        }
         let at = hello.position.seq.max(self.seen);
         self.viewing.room.statistics.skipped(at - self.seen);
         self.gap(Some(at - self.seen), Some(self.seen), at);
         self.hello(&hello, at);
+    }
+
+    /// What was seen may be gone: numbers of two epochs must not be compared.
+    fn begin_anew(&mut self) {
+        let Some(hello) = Hello::of(&self.viewing.room) else { return self.bye(ByeReason::Lease) };
+        self.gap(None, None, hello.position.seq);
+        self.hello(&hello, hello.position.seq);
+        self.epoch = hello.position.epoch;
     }
 
     fn gap(&mut self, n: Option<u64>, after: Option<u64>, at: u64) {
@@ -287,7 +309,7 @@ impl Stream {
     fn beat(&mut self, now: Instant) -> bool {
         let is_due = now >= self.beat_at;
         if is_due {
-            let position = self.viewing.room.feed().at(self.seen);
+            let position = Position { epoch: self.epoch, seq: self.seen };
             self.ready.push(frame::id_only(position));
             self.beat_at = now + self.heartbeat;
         }

@@ -21,9 +21,9 @@ pub(crate) fn top(rooms: &[Arc<Room>], by: TopBy) -> Vec<RoomActivity> {
 }
 
 fn measure(room: &Room, by: TopBy) -> u64 {
-    let counts = |room: &Room| room.statistics.recent(room.feed().totals).1;
+    let counts = |room: &Room| room.statistics.recent(room.totals_here(&room.feed())).1;
     match by {
-        TopBy::Viewers => room.connections(),
+        TopBy::Viewers => room.connections_here(),
         TopBy::Deliveries => counts(room).deliveries,
         TopBy::Accepted => counts(room).danmaku.accepted,
         TopBy::Shown => counts(room).danmaku.shown,
@@ -34,11 +34,11 @@ fn measure(room: &Room, by: TopBy) -> u64 {
 
 fn activity(room: &Room) -> RoomActivity {
     let feed = room.feed();
-    let (window, counts) = room.statistics.recent(feed.totals);
+    let (window, counts) = room.statistics.recent(room.totals_here(&feed));
     RoomActivity {
         room_id: room.id,
         title: feed.state.as_ref().map(|state| state.title.clone()),
-        viewers: room.connections(),
+        viewers: room.connections_here(),
         window_ms: u64::try_from(window.as_millis()).unwrap_or(u64::MAX),
         deliveries: counts.deliveries,
         accepted: counts.danmaku.accepted,

@@ -1,5 +1,6 @@
 //! A room's one writer: takes publications from its inbox, lets the limiter decide,
-//! writes the log, appends to the feed and wakes the viewers, in this order.
+//! writes the store, appends to the feed and wakes the viewers, in this order. Where other
+//! processes write the feed, too, it also reads what they wrote.
 //!
 //! The first publication after a pause leaves at once, and a fact of the guaranteed lane
 //! always does; ordinary danmaku that come within a tick of the last write are gathered into
@@ -9,7 +10,6 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::Context as _;
 use common::{Clock, Dynamic};
 use idl::event::{EventType, SuppressedEvent};
 use idl::push::{Lane, Published};
@@ -22,9 +22,10 @@ use crate::bucket::Flow;
 use crate::draft::Draft;
 use crate::feed::Feed;
 use crate::limiter::Limiter;
-use crate::log::Log;
-use crate::record::{Change, Record, Retention};
+use crate::record::{Change, Retention};
 use crate::room::{Command, Room, State};
+use crate::shared::Place;
+use crate::store::Store;
 use crate::write_clock::WriteClock;
 use crate::{FlowRate, Settings};
 
@@ -37,8 +38,6 @@ const TOTALS_EVERY: Duration = Duration::from_secs(1);
 /// …and by themselves only when they have not changed for so long: a write of their own
 /// costs as much as a danmaku's.
 const TOTALS_ALONE_AFTER: Duration = Duration::from_millis(750);
-/// A file is rewritten when it is larger than this and twice as large as what it keeps.
-const REWRITE_BYTES: u64 = 1 << 20;
 /// A stop waits this long for late publications before the file is put away.
 const QUIET_BEFORE_CLOSE: Duration = Duration::from_millis(300);
 
@@ -46,8 +45,7 @@ const QUIET_BEFORE_CLOSE: Duration = Duration::from_millis(300);
 pub(crate) struct Writer {
     room: Arc<Room>,
     inbox: mpsc::Receiver<Command>,
-    /// `None` only while a blocking task has it, and for good if that task died.
-    log: Option<Log<Record>>,
+    store: Store,
     flow: Dynamic<FlowRate>,
     limiter: Limiter,
     keep: Retention,
@@ -59,16 +57,28 @@ pub(crate) struct Writer {
     totals_at: Option<Instant>,
     totals_changed_at: Instant,
     totals_told: SuppressedEvent,
+    others: Others,
     /// The last write failed; said once.
     failing: bool,
 }
 
+/// What a writer knows of those that write its feed in other processes.
+#[derive(Debug, Default)]
+struct Others {
+    /// Where the feed was after this writer's latest look.
+    place: Option<Place>,
+    /// Totals after its own latest write: whoever changed them last announces them.
+    own: SuppressedEvent,
+    /// They have shown ordinary danmaku: the room's tokens are fewer than the limiter has.
+    have_shown: bool,
+}
+
 impl Writer {
-    /// A room over its feed and its open log.
+    /// A room over its feed and its open store.
     pub(crate) fn new(
         id: RoomId,
         feed: Feed,
-        log: Log<Record>,
+        store: Store,
         settings: &Settings,
         flow: Dynamic<FlowRate>,
         clock: Clock,
@@ -77,16 +87,14 @@ impl Writer {
         // A process that was killed may have counted more than it has told.
         let (totals, totals_told) = (feed.totals, feed.totals_told().unwrap_or_default());
         let first = flow_of(&flow.now(), &feed, u32::MAX);
-        // A restart in the middle of a rush must not make another burst. What came before the
-        // events that are kept is not known, and may have taken all.
-        let unknown_until_ms = feed.oldest_appended_ms().filter(|_| feed.first() > 1);
-        let tokens = first.tokens_left(unknown_until_ms, feed.ordinary_appended_ms(), write_clock.look(&clock));
+        // A restart in the middle of a rush must not make another burst.
+        let tokens = tokens_left(first, &feed, write_clock.look(&clock));
         let limiter = Limiter::new(first, tokens, totals, write_clock.clone());
-        let (room, inbox) = Room::new(id, feed);
+        let (room, inbox) = Room::new(id, feed, store.is_shared());
         let writer = Self {
             room: Arc::clone(&room),
             inbox,
-            log: Some(log),
+            store,
             flow,
             limiter,
             keep: settings.retention(),
@@ -97,6 +105,7 @@ impl Writer {
             totals_at: None,
             totals_changed_at: Instant::now(),
             totals_told,
+            others: Others { own: totals, ..Others::default() },
             failing: false,
         };
         (room, writer)
@@ -106,10 +115,23 @@ impl Writer {
     pub(crate) async fn run(mut self, soft: CancellationToken) {
         // However it ends: who waits to read the file again must not wait for ever.
         let _end = End(Arc::clone(&self.room));
+        let is_shared = self.store.is_shared();
+        if is_shared {
+            // What was written while the room was read.
+            self.room.fall_behind();
+        }
         loop {
             let totals_due = self.totals_due();
             let first = tokio::select! {
                 command = self.inbox.recv() => command,
+                () = self.room.is_behind(), if is_shared => {
+                    if let Err(error) = self.store.catch_up(&self.room).await {
+                        // Whoever looks at the tails wakes this again when there is hope.
+                        tracing::debug!(room.id = %self.room.id, error = %format!("{error:#}"), "the feed can't be read");
+                    }
+                    self.look_at_others();
+                    continue;
+                }
                 () = sleep_until(totals_due) => None,
                 () = soft.cancelled() => {
                     match tokio::time::timeout(QUIET_BEFORE_CLOSE, self.inbox.recv()).await {
@@ -121,17 +143,33 @@ impl Writer {
             let Some((commands, close)) = self.gather(first).await else { break };
             let outcome = self.write(commands).await;
             self.note(outcome);
-            if close || self.log.is_none() {
+            if close || self.store.is_lost() {
                 break;
             }
-            self.rewrite_if_large().await;
+            self.store.rewrite_if_large(&self.room).await;
         }
         self.inbox.close();
-        if let Some(log) = self.log.take()
-            && let Ok(Err(error)) = tokio::task::spawn_blocking(move || log.close()).await
-        {
-            tracing::error!(room.id = %self.room.id, error = %format!("{error:#}"), "putting a feed away failed");
+        self.store.close(&self.room).await;
+    }
+
+    /// In a shared feed: takes over what others decided and announced.
+    fn look_at_others(&mut self) {
+        if !self.store.is_shared() {
+            return;
         }
+        let feed = self.room.feed();
+        let place = feed.place();
+        if self.others.place == Some(place) {
+            return;
+        }
+        let told_before = self.others.place.map_or(0, |place| place.last);
+        if feed.told() > told_before || self.others.place.is_some_and(|before| before.epoch != place.epoch) {
+            self.totals_told = feed.totals_told().unwrap_or_default();
+            self.totals_at = Some(Instant::now());
+        }
+        self.limiter.restore(feed.totals);
+        self.others.have_shown = true;
+        self.others.place = Some(place);
     }
 
     /// Says when writing begins to fail and when it works again, not each time.
@@ -150,8 +188,9 @@ impl Writer {
 
     /// When the totals must be announced, if they changed since the last time.
     fn totals_due(&self) -> Option<Instant> {
-        let changed = self.limiter.totals() != self.totals_told;
-        changed.then(|| {
+        let totals = self.limiter.totals();
+        let is_ours = !self.store.is_shared() || totals == self.others.own;
+        (is_ours && totals != self.totals_told).then(|| {
             let alone_at = self.totals_changed_at + TOTALS_ALONE_AFTER;
             self.totals_at.map_or(alone_at, |at| alone_at.max(at + TOTALS_EVERY))
         })
@@ -198,7 +237,12 @@ impl Writer {
     async fn write(&mut self, commands: Vec<Command>) -> anyhow::Result<()> {
         // Before the limiter does anything: what it does from here on is of this time.
         let now_ms = self.write_clock.look(&self.clock);
+        self.look_at_others();
         self.limiter.change(flow_of(&self.flow.now(), &self.room.feed(), self.room.most_per_s()));
+        if std::mem::take(&mut self.others.have_shown) {
+            let tokens = tokens_left(self.limiter.flow(), &self.room.feed(), now_ms);
+            self.limiter.refill(tokens);
+        }
         let before = self.limiter.totals();
         let mut draft = Draft::new(now_ms);
         let mut answers = Vec::new();
@@ -224,7 +268,7 @@ impl Writer {
             self.totals_changed_at = Instant::now();
         }
         let outcome = match change {
-            Some(change) => self.commit(change).await,
+            Some(change) => self.commit(change, before).await,
             None => Ok(()),
         };
         // Also if all were sampled out: who waits for the next token is chosen among those of a
@@ -255,45 +299,21 @@ impl Writer {
         self.totals_at.is_none_or(|at| at.elapsed() >= TOTALS_EVERY)
     }
 
-    async fn commit(&mut self, change: Change) -> anyhow::Result<()> {
+    async fn commit(&mut self, change: Change, before: SuppressedEvent) -> anyhow::Result<()> {
         let told = change.events.iter().any(|event| event.event == EventType::Suppressed);
-        let durable = change.must_survive_power_loss();
-        let mut log = self.log.take().context("the feed's log is lost")?;
-        let record = Record::Change(change.clone());
-        let (log, written) = tokio::task::spawn_blocking(move || {
-            let written = log.append(record, durable);
-            (log, written)
-        })
-        .await
-        .context("the feed's writer thread ended early")?;
-        self.log = Some(log);
-        written?;
-        self.room.apply(change, self.keep);
+        self.store.append(&self.room, change, before, self.keep).await?;
+        if self.store.is_shared() {
+            let feed = self.room.feed();
+            self.limiter.restore(feed.totals);
+            let place = feed.place();
+            self.others.have_shown |= self.others.place.is_none_or(|before| before.at.rev + 1 != place.at.rev);
+            (self.others.own, self.others.place) = (feed.totals, Some(place));
+        }
         if told {
             self.totals_at = Some(Instant::now());
             self.totals_told = self.limiter.totals();
         }
         Ok(())
-    }
-
-    /// Lets go of what the file no longer needs to keep. If that fails the old file goes on.
-    async fn rewrite_if_large(&mut self) {
-        let Some(log) = &self.log else { return };
-        let records = {
-            let feed = self.room.feed();
-            if log.len() < REWRITE_BYTES || log.len() < 2 * feed.bytes() as u64 {
-                return;
-            }
-            feed.records()
-        };
-        let path = log.path().to_owned();
-        match tokio::task::spawn_blocking(move || Log::rewrite(&path, records)).await {
-            Ok(Ok(new)) => self.log = Some(new),
-            Ok(Err(error)) => {
-                tracing::warn!(room.id = %self.room.id, error = %format!("{error:#}"), "a feed's file could not be rewritten");
-            }
-            Err(error) => tracing::error!(room.id = %self.room.id, %error, "rewriting a feed's file ended early"),
-        }
     }
 }
 
@@ -312,6 +332,13 @@ impl Drop for End {
     fn drop(&mut self) {
         self.0.end();
     }
+}
+
+/// What is left of a room's tokens. What came before the events that are kept is not known,
+/// and may have taken all.
+fn tokens_left(flow: Flow, feed: &Feed, now_ms: i64) -> u32 {
+    let unknown_until_ms = feed.oldest_appended_ms().filter(|_| feed.first() > 1);
+    flow.tokens_left(unknown_until_ms, feed.ordinary_appended_ms(), now_ms)
 }
 
 /// What a room's limiter lets through: what the room has set, or the site, and no more than

@@ -37,7 +37,7 @@ fn settings() -> Settings {
 fn rooms(folder: &tempfile::TempDir) -> Rooms {
     let flow = Dynamic::fixed(settings().flow_rate());
     let clock = Clock::manual(Timestamp(1_700_000_000_000));
-    Rooms::new(folder.path().to_owned(), settings(), flow, clock, Lifecycle::new())
+    Rooms::new(Home::Folder(folder.path().to_owned()), settings(), flow, clock, Lifecycle::new())
 }
 
 /// Each of `n` people says something; returns how many of them were shown.

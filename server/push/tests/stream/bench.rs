@@ -40,7 +40,7 @@ pub(crate) struct Bench {
 /// Everything passes, nothing waits long.
 pub(crate) fn settings() -> Settings {
     Settings {
-        feeds: "log:".to_owned(),
+        feeds: crate::stores::feeds(),
         rate_per_s: 100_000.try_into().unwrap(),
         burst: 100_000.try_into().unwrap(),
         tick_ms: 1,
@@ -68,12 +68,26 @@ impl Bench {
 
     /// A service with a room, that follows this flow rate.
     pub(crate) async fn following(settings: Settings, flow: Dynamic<FlowRate>) -> Self {
-        let bench = Self::on(tempfile::tempdir().unwrap(), settings, flow);
+        let bench = Self::on(tempfile::tempdir().unwrap(), settings, flow).await;
         bench.retain(1, RoomRules::default()).await;
         bench
     }
 
-    fn on(folder: tempfile::TempDir, settings: Settings, flow: Dynamic<FlowRate>) -> Self {
+    async fn on(folder: tempfile::TempDir, settings: Settings, flow: Dynamic<FlowRate>) -> Self {
+        let (platform, signer) = Self::platform(&folder);
+        let push = Push::start(settings, flow, &platform, Networks::default()).await.unwrap();
+        Self { push: push.serve_in_process(), router: push.router(), folder, platform, signer }
+    }
+
+    /// Why a service does not start with these settings.
+    pub(crate) async fn refused(settings: Settings) -> String {
+        let (platform, _) = Self::platform(&tempfile::tempdir().unwrap());
+        let flow = Dynamic::fixed(settings.flow_rate());
+        let refused = Push::start(settings, flow, &platform, Networks::default()).await;
+        format!("{:#}", refused.unwrap_err())
+    }
+
+    fn platform(folder: &tempfile::TempDir) -> (Platform, Arc<Signer>) {
         let clock = Clock::manual(Timestamp(1_700_000_000_000));
         let signer = Arc::new(Signer::load_or_create(folder.path(), clock.clone()).unwrap());
         let platform = Platform {
@@ -87,22 +101,25 @@ impl Bench {
             space: FreeSpace::default(),
             verifier: signer.verifier(Revocations::default()),
         };
-        let push = Push::start(settings, flow, &platform, Networks::default()).unwrap();
-        Self { push: push.serve_in_process(), router: push.router(), folder, platform, signer }
+        (platform, signer)
     }
 
     /// Another service on what the disk holds of this one now, as after `kill -9`.
-    pub(crate) fn killed_and_restarted(&self, settings: Settings) -> Self {
+    pub(crate) async fn killed_and_restarted(&self, settings: Settings) -> Self {
+        // A shared store is what others have, too; this one hears and tells no more.
+        self.platform.lifecycle.hard().cancel();
         let copy = tempfile::tempdir().unwrap();
+        let from = self.folder.path();
+        std::fs::create_dir_all(from.join("feeds")).unwrap();
         let copied = std::process::Command::new("cp")
             .arg("-r")
-            .arg(self.folder.path().join("feeds"))
-            .arg(self.folder.path().join("keys"))
+            .arg(from.join("feeds"))
+            .arg(from.join("keys"))
             .arg(copy.path())
             .status();
         assert!(copied.unwrap().success());
         let flow = Dynamic::fixed(settings.flow_rate());
-        Self::on(copy, settings, flow)
+        Self::on(copy, settings, flow).await
     }
 
     pub(crate) async fn retain(&self, version: u64, rules: RoomRules) {

@@ -3,7 +3,15 @@ use idl::push::{Lane, Outcome};
 
 use crate::bench::{Bench, danmaku, settings};
 
-#[tokio::test]
+crate::stores::on_every_store!(
+    a_viewer_gets_the_state_then_every_event_in_order,
+    a_repeated_source_is_appended_once_and_answered_alike,
+    what_the_bucket_holds_back_is_counted_and_the_guaranteed_lane_passes,
+    the_last_totals_come_by_themselves,
+    a_deleted_danmaku_never_comes_back_and_never_comes_late,
+    an_event_can_not_smuggle_fields,
+);
+
 async fn a_viewer_gets_the_state_then_every_event_in_order() {
     let bench = Bench::start(settings()).await;
     bench.say(1..=3).await;
@@ -17,7 +25,6 @@ async fn a_viewer_gets_the_state_then_every_event_in_order() {
     assert_eq!(viewer.numbers_until(20).await, (4..=20).collect::<Vec<_>>());
 }
 
-#[tokio::test]
 async fn a_repeated_source_is_appended_once_and_answered_alike() {
     let bench = Bench::start(settings()).await;
     let mut viewer = bench.watch("").await;
@@ -28,7 +35,6 @@ async fn a_repeated_source_is_appended_once_and_answered_alike() {
     assert_eq!(viewer.numbers_until(3).await, [1, 2, 3]);
 }
 
-#[tokio::test]
 async fn what_the_bucket_holds_back_is_counted_and_the_guaranteed_lane_passes() {
     let (rate_per_s, burst) = (1.try_into().unwrap(), 5.try_into().unwrap());
     let bench = Bench::start(push::Settings { rate_per_s, burst, ..settings() }).await;
@@ -47,7 +53,6 @@ async fn what_the_bucket_holds_back_is_counted_and_the_guaranteed_lane_passes() 
     assert_eq!(totals["suppressed"], 100 - shown);
 }
 
-#[tokio::test]
 async fn the_last_totals_come_by_themselves() {
     let bench = Bench::start(settings()).await;
     let mut viewer = bench.watch("").await;
@@ -61,7 +66,6 @@ async fn the_last_totals_come_by_themselves() {
     }
 }
 
-#[tokio::test]
 async fn a_deleted_danmaku_never_comes_back_and_never_comes_late() {
     let bench = Bench::start(settings()).await;
     bench.say(1..=3).await;
@@ -86,7 +90,6 @@ async fn a_deleted_danmaku_never_comes_back_and_never_comes_late() {
     assert!(hello.contains("\"n\":3") && !hello.contains("\"n\":2"), "{hello}");
 }
 
-#[tokio::test]
 async fn an_event_can_not_smuggle_fields() {
     let bench = Bench::start(settings()).await;
     for data in ["", "{}\nevent: lottery", "{}\rid: 9-9"] {

@@ -9,6 +9,11 @@ use serde_json::{Value, json};
 use crate::bench::{Bench, PATIENCE, ROOM, danmaku, settings};
 use common::rpc::{answer, within};
 
+crate::stores::on_every_store!(
+    who_comes_later_is_told_of_the_lotteries_also_after_a_kill,
+    what_is_told_again_of_a_lottery_changes_nothing_that_is_newer,
+);
+
 fn state(version: u64, phase: LotteryPhase, entrants: u64) -> LotteryState {
     LotteryState {
         id: LotteryId(5),
@@ -45,7 +50,6 @@ async fn told(bench: &Bench) -> Value {
     bench.watch("").await.next_of("hello").await.data["lotteries"].clone()
 }
 
-#[tokio::test]
 async fn who_comes_later_is_told_of_the_lotteries_also_after_a_kill() {
     let bench = Bench::start(settings()).await;
     bench.retain(1, RoomRules::default()).await;
@@ -57,11 +61,10 @@ async fn who_comes_later_is_told_of_the_lotteries_also_after_a_kill() {
     assert_eq!(viewer.next_of("lottery").await.data["entrants"], 7);
     let first = told(&bench).await;
     assert_eq!((&first[0]["id"], &first[0]["entrants"], &first[0]["phase"]), (&json!("5"), &json!(7), &json!("open")));
-    let bench = bench.killed_and_restarted(settings());
+    let bench = bench.killed_and_restarted(settings()).await;
     assert_eq!(told(&bench).await, first);
 }
 
-#[tokio::test]
 async fn what_is_told_again_of_a_lottery_changes_nothing_that_is_newer() {
     let bench = Bench::start(settings()).await;
     bench.retain(1, RoomRules::default()).await;

@@ -7,6 +7,16 @@ use idl::push::{Lane, Outcome, Publication};
 
 use crate::bench::{Bench, Viewer, danmaku, path, settings};
 
+crate::stores::on_every_store!(
+    the_same_text_from_many_is_one_event_with_a_count,
+    a_room_sets_its_own_rate_and_takes_it_back,
+    the_sites_rate_changes_under_way,
+    a_restart_in_a_rush_makes_no_other_burst,
+    totals_that_nobody_was_told_before_a_kill_are_told_after_it,
+    a_viewer_may_ask_for_less_and_still_gets_every_fact,
+    a_rate_that_is_none_is_refused,
+);
+
 /// `n` people each say something of their own.
 fn crowd(from: u64, n: u64) -> Vec<Publication> {
     (from..from + n).map(danmaku).collect()
@@ -25,7 +35,6 @@ fn slow() -> push::Settings {
     push::Settings { rate_per_s: 1.try_into().unwrap(), burst: 5.try_into().unwrap(), ..settings() }
 }
 
-#[tokio::test]
 async fn the_same_text_from_many_is_one_event_with_a_count() {
     let bench = Bench::start(slow()).await;
     let mut viewer = bench.watch("").await;
@@ -42,7 +51,6 @@ async fn the_same_text_from_many_is_one_event_with_a_count() {
     assert_eq!(viewer.next_of("danmaku").await.data.get("count"), None);
 }
 
-#[tokio::test]
 async fn a_room_sets_its_own_rate_and_takes_it_back() {
     let bench = Bench::start(push::Settings { burst: 100_000.try_into().unwrap(), ..settings() }).await;
     let rules = |danmaku_per_s: Option<u32>| RoomRules {
@@ -59,7 +67,6 @@ async fn a_room_sets_its_own_rate_and_takes_it_back() {
     assert_eq!(shown(&bench.publish(crowd(3_000, 400)).await.unwrap()), 400, "the site's rate again");
 }
 
-#[tokio::test]
 async fn the_sites_rate_changes_under_way() {
     let (source, flow) = common::dynamic::Source::new(settings().flow_rate());
     let bench = Bench::following(settings(), flow).await;
@@ -69,17 +76,15 @@ async fn the_sites_rate_changes_under_way() {
     assert!((5..=6).contains(&few), "{few} at a burst of five");
 }
 
-#[tokio::test]
 async fn a_restart_in_a_rush_makes_no_other_burst() {
     let bench = Bench::start(slow()).await;
     let before = shown(&bench.publish(crowd(1, 400)).await.unwrap());
     // No time passes on the clock of this site.
-    let after = bench.killed_and_restarted(slow());
+    let after = bench.killed_and_restarted(slow()).await;
     let since = shown(&after.publish(crowd(1_000, 400)).await.unwrap());
     assert!(before >= 5 && since <= 1, "{before}, and {since} after the restart");
 }
 
-#[tokio::test]
 async fn totals_that_nobody_was_told_before_a_kill_are_told_after_it() {
     let bench = Bench::start(slow()).await;
     let mut viewer = bench.watch("").await;
@@ -88,13 +93,13 @@ async fn totals_that_nobody_was_told_before_a_kill_are_told_after_it() {
     assert_eq!(told.data["accepted"], 10);
     // It would be told a second after the others.
     bench.publish(crowd(100, 30)).await.unwrap();
-    let after = bench.killed_and_restarted(slow());
+    let after = bench.killed_and_restarted(slow()).await;
     let mut viewer = after.watch(&told.id.unwrap()).await;
     let told = viewer.next_of("suppressed").await;
     assert_eq!(told.data["accepted"], 40, "and nobody has to speak");
 
     // What was told is not told again.
-    let after = after.killed_and_restarted(slow());
+    let after = after.killed_and_restarted(slow()).await;
     let mut viewer = after.watch(&told.id.unwrap()).await;
     for n in [1_000, 1_001] {
         after.publish(vec![fact(n)]).await.unwrap();
@@ -106,7 +111,6 @@ async fn totals_that_nobody_was_told_before_a_kill_are_told_after_it() {
     }
 }
 
-#[tokio::test]
 async fn a_viewer_may_ask_for_less_and_still_gets_every_fact() {
     let bench = Bench::start(settings()).await;
     let watch = async |query: &str| Viewer::of(bench.open(Request::get(path(query))).await);
@@ -123,7 +127,6 @@ async fn a_viewer_may_ask_for_less_and_still_gets_every_fact() {
     assert_eq!(totals["shown"], totals["accepted"], "it counts nowhere");
 }
 
-#[tokio::test]
 async fn a_rate_that_is_none_is_refused() {
     let bench = Bench::start(settings()).await;
     for bad in ["1001", "-1", "x", "1.5", "99999999999"] {

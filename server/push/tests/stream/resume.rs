@@ -3,12 +3,18 @@ use serde_json::json;
 use crate::bench::{Bench, Viewer, path, settings};
 use push::Settings;
 
+crate::stores::on_every_store!(
+    a_viewer_goes_on_where_it_was_also_after_a_kill,
+    an_expired_position_gives_one_exact_gap_and_all_that_is_left,
+    a_foreign_position_gives_a_gap_without_a_number,
+    who_reads_too_slowly_skips_ahead_and_is_told_how_much,
+);
+
 /// The number after the epoch.
 fn seq(id: &str) -> u64 {
     id.split_once('-').unwrap().1.parse().unwrap()
 }
 
-#[tokio::test]
 async fn a_viewer_goes_on_where_it_was_also_after_a_kill() {
     let before = Bench::start(settings()).await;
     let mut viewer = before.watch("").await;
@@ -17,14 +23,13 @@ async fn a_viewer_goes_on_where_it_was_also_after_a_kill() {
     for _ in 0..4 {
         seen = viewer.next_of("danmaku").await;
     }
-    let after = before.killed_and_restarted(settings());
+    let after = before.killed_and_restarted(settings()).await;
     let mut viewer = after.watch(&seen.id.unwrap()).await;
     assert_eq!(viewer.next().await.unwrap().data["resumed"], true);
     after.say(11..=12).await;
     assert_eq!(viewer.numbers_until(12).await, (6..=12).collect::<Vec<_>>());
 }
 
-#[tokio::test]
 async fn an_expired_position_gives_one_exact_gap_and_all_that_is_left() {
     let bench = Bench::start(Settings { keep_events: 5, ..settings() }).await;
     let mut viewer = bench.watch("").await;
@@ -45,7 +50,6 @@ async fn an_expired_position_gives_one_exact_gap_and_all_that_is_left() {
     assert_eq!(hello.data["danmaku"], json!([]), "what is left follows as events, once");
 }
 
-#[tokio::test]
 async fn a_foreign_position_gives_a_gap_without_a_number() {
     let bench = Bench::start(settings()).await;
     bench.say(1..=3).await;
@@ -59,7 +63,6 @@ async fn a_foreign_position_gives_a_gap_without_a_number() {
     }
 }
 
-#[tokio::test]
 async fn who_reads_too_slowly_skips_ahead_and_is_told_how_much() {
     let bench = Bench::start(Settings { keep_events: 10, ..settings() }).await;
     let mut viewer = bench.watch("").await;
@@ -86,7 +89,7 @@ async fn damage_gives_a_new_epoch_never_a_wrong_event() {
     let middle = bytes.len() / 2;
     bytes[middle] ^= 0xff;
     std::fs::write(&file, bytes).unwrap();
-    let after = before.killed_and_restarted(settings());
+    let after = before.killed_and_restarted(settings()).await;
     after.retain(9, Default::default()).await;
     let mut viewer = after.watch(&seen).await;
     viewer.next_of("welcome").await;

@@ -10,6 +10,12 @@ use push::Settings;
 
 use crate::bench::{Bench, ROOM, Viewer, danmaku, path, settings};
 
+crate::stores::on_every_store!(
+    the_top_rooms_are_for_the_sites_admins,
+    a_room_tells_what_its_viewers_and_its_limiter_did,
+    twenty_rooms_are_told_in_one_order,
+);
+
 async fn ask(bench: &Bench, role: SiteRole, by: TopBy) -> Result<Vec<RoomActivity>, Refusal> {
     let hour = Duration::from_secs(3_600);
     let token = bench.signer.sign(UserId(1), "mei", role, DeviceId(1), hour).unwrap().0;
@@ -20,7 +26,6 @@ async fn ask(bench: &Bench, role: SiteRole, by: TopBy) -> Result<Vec<RoomActivit
     })
 }
 
-#[tokio::test]
 async fn the_top_rooms_are_for_the_sites_admins() {
     let bench = Bench::start(settings()).await;
     assert_eq!(ask(&bench, SiteRole::Member, TopBy::Viewers).await.unwrap_err().code, Code::NotAllowed);
@@ -30,7 +35,6 @@ async fn the_top_rooms_are_for_the_sites_admins() {
     assert_eq!(refusal.code, Code::NotSignedIn);
 }
 
-#[tokio::test]
 async fn a_room_tells_what_its_viewers_and_its_limiter_did() {
     let one = 1.try_into().unwrap();
     let bench = Bench::start(Settings { rate_per_s: one, burst: one, ..settings() }).await;
@@ -52,7 +56,6 @@ async fn a_room_tells_what_its_viewers_and_its_limiter_did() {
     assert!(room.window_ms < 60_000);
 }
 
-#[tokio::test]
 async fn twenty_rooms_are_told_in_one_order() {
     let bench = Bench::start(settings()).await;
     let ids = 1..=30_u64;

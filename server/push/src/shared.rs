@@ -1,0 +1,65 @@
+//! Feeds that any number of push processes share through one Redis.
+//!
+//! Every process that has viewers or a publication of a room has a copy of its feed
+//! ([`crate::feed`]) and may write it: an append says upon which change it builds, and is
+//! refused if that is not the latest one; its writer then takes in what it misses and tries
+//! again. So there is one order without holes, whoever writes. What was appended is
+//! published to the other processes in the same round trip ([`news`]); as such messages may
+//! get lost, everybody looks once a second whether it has the latest ([`tails`]).
+//!
+//! When Redis has lost changes that were told to viewers, the first process that finds what
+//! it has missing there begins a new epoch, and all viewers get a `gap`.
+
+mod address;
+mod link;
+mod mirror;
+mod news;
+mod revocations;
+mod tails;
+mod viewers;
+mod wire;
+
+use common::Lifecycle;
+
+pub(crate) use self::link::Link;
+pub(crate) use self::mirror::{Mirror, blank, load};
+pub(crate) use self::news::Subscriptions;
+pub(crate) use self::revocations::SharedRevocations;
+pub(crate) use self::viewers::ViewerCounts;
+pub(crate) use self::wire::{Head as RemoteHead, Message, News, Page, Place};
+use crate::rooms::Rooms;
+
+/// What the processes share. Clones are the same one.
+#[derive(Debug, Clone)]
+pub(crate) struct Shared {
+    pub(crate) link: Link,
+    pub(crate) subscriptions: Subscriptions,
+    pub(crate) viewers: ViewerCounts,
+}
+
+impl Shared {
+    /// Reaches the Redis that `push.feeds` names.
+    ///
+    /// # Errors
+    /// In one line, without the password: it can't be used.
+    pub(crate) async fn open(url: &str) -> anyhow::Result<Self> {
+        let link = Link::open(url).await.map_err(|error| anyhow::anyhow!("push.feeds: {error:#}"))?;
+        let (subscriptions, viewers) = (Subscriptions::default(), ViewerCounts::new(link.clone()));
+        Ok(Self { link, subscriptions, viewers })
+    }
+
+    /// Begins to follow what others write, for these rooms.
+    pub(crate) fn follow(&self, rooms: &Rooms, revocations: &SharedRevocations, lifecycle: &Lifecycle) {
+        let hear = news::hear(self.clone(), rooms.clone(), revocations.clone());
+        let check = tails::check(self.clone(), rooms.clone());
+        // To the hard end: viewers that are being sent away get what comes until then.
+        let hard = lifecycle.hard().clone();
+        lifecycle.spawn("push.hear_news", async move {
+            _ = hard.run_until_cancelled(hear).await;
+        });
+        let hard = lifecycle.hard().clone();
+        lifecycle.spawn("push.check_tails", async move {
+            _ = hard.run_until_cancelled(check).await;
+        });
+    }
+}
