@@ -61,7 +61,7 @@ impl App {
             false => None,
         };
         let data_dir = DataDir::lock(&config.data_dir)?;
-        let (platform, signer) = platform::open(&config, &data_dir, clock)?;
+        let (platform, signer) = platform::open(&config, &data_dir, clock).await?;
 
         let networks = Networks {
             trusted_proxies: config.gateway.trusted_proxies.clone(),
