@@ -209,7 +209,7 @@ async fn alone(config: &Config, command: Command) -> anyhow::Result<()> {
     let open = async {
         // In a thread: on a network disk that is away this hangs, and with it the deadline.
         let data_dir = tokio::task::spawn_blocking(move || DataDir::lock(&folder)).await??;
-        let (platform, signer) = platform::open(config, &data_dir, Clock::system(), Lifecycle::new())?;
+        let (platform, signer) = platform::open(config, &data_dir, Clock::system(), Lifecycle::new()).await?;
         let accounts = Operator::open(&config.user, &platform, signer).await?;
         let replays = live::Operator::of_stopped(&platform);
         let feeds = Feeds::in_folder(data_dir.path());

@@ -16,7 +16,7 @@ use crate::Config;
 ///
 /// # Errors
 /// A back-end can't be opened.
-pub fn open(
+pub async fn open(
     config: &Config,
     data_dir: &DataDir,
     clock: Clock,
@@ -30,8 +30,8 @@ pub fn open(
     let platform = Platform {
         data_dir: data_dir.path().to_owned(),
         db_url: config.db.url.clone(),
-        objects: Objects::open(&config.objects.url, data_dir.path())?,
-        queue: Queue::open(&config.queue.url)?,
+        objects: Objects::connect(&config.objects, data_dir.path(), &lifecycle).await?,
+        queue: Queue::connect(&config.queue.url, &lifecycle)?,
         space: FreeSpace::watch(data_dir.path(), &health, &lifecycle),
         verifier: signer.verifier(Revocations::default()),
         clock,

@@ -25,7 +25,7 @@ const DATABASES: [&str; 4] = ["user", "live", "message", "lottery"];
 /// A server runs on the folder, or something in it can't be opened.
 pub(crate) async fn run(config: &Config) -> anyhow::Result<()> {
     let folder = DataDir::lock(&config.data_dir).context("stop the server first")?;
-    let (platform, _) = platform::open(config, &folder, Clock::system(), Lifecycle::new())?;
+    let (platform, _) = platform::open(config, &folder, Clock::system(), Lifecycle::new()).await?;
     for service in DATABASES {
         let db = Db::open_existing(&platform.db_url, &platform.data_dir, service).await?;
         let db = db.with_context(|| format!("{} holds no {service}.db", platform.data_dir.display()))?;

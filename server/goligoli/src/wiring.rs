@@ -65,7 +65,7 @@ impl App {
             false => None,
         };
         let data_dir = DataDir::lock(&config.data_dir)?;
-        let (platform, signer) = platform::open(&config, &data_dir, clock, lifecycle)?;
+        let (platform, signer) = platform::open(&config, &data_dir, clock, lifecycle).await?;
 
         let networks = Networks {
             trusted_proxies: config.gateway.trusted_proxies.clone(),

@@ -16,7 +16,7 @@ async fn who_reads_no_answer_is_hung_up_on() {
     let folder = tempfile::tempdir().unwrap();
     let config: Config = toml::from_str(config::DEFAULTS).unwrap();
     let data_dir = DataDir::lock(folder.path()).unwrap();
-    let (platform, signer) = platform::open(&config, &data_dir, Clock::system(), Lifecycle::new()).unwrap();
+    let (platform, signer) = platform::open(&config, &data_dir, Clock::system(), Lifecycle::new()).await.unwrap();
     let accounts = Operator::open(&config.user, &platform, signer).await.unwrap();
     let replays = live::Operator::of_stopped(&platform);
     let site = Site { accounts, replays, feeds: push::Feeds::in_folder(data_dir.path()) };

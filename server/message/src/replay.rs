@@ -19,7 +19,7 @@ use std::time::Duration;
 use common::data_dir::FreeSpace;
 use common::keys::SecretKey;
 use common::objects::Objects;
-use common::queue::{Message, Queue};
+use common::queue::Message;
 use common::rpc::LiveClient;
 use common::{Clock, Outcome, Platform, failpoint, rpc};
 use idl::live::{GetReplayJob, ReplayIndexed, ReplayJob, ReplayState, ReplayWiped};
@@ -82,14 +82,11 @@ impl Replays {
     ) -> anyhow::Result<Self> {
         let (objects, clock) = (platform.objects.clone(), platform.clock.clone());
         let (queue, lifecycle) = (platform.queue.clone(), &platform.lifecycle);
-        match &queue {
-            // No other process reads this one's queue, or has its database: the objects are its own, too.
-            Queue::Process(_) if !store.db.is_shared() => {
-                table::void_leases(&store.db).await?;
-                // Files of imports that nobody waits for any more.
-                objects.delete_all("imports").await?;
-            }
-            _ => {}
+        // No other process reads this one's queue, or has its database: the objects are its own, too.
+        if !queue.is_shared() && !store.db.is_shared() {
+            table::void_leases(&store.db).await?;
+            // Files of imports that nobody waits for any more.
+            objects.delete_all("imports").await?;
         }
         let sender_key = SenderKey::new(sender_key);
         let imports = Imports::new(settings, platform);

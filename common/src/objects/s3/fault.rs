@@ -29,9 +29,9 @@ impl Fault {
         let code = between(body, "Code").unwrap_or_else(|| status.to_string());
         let message = between(body, "Message").unwrap_or_default();
         match (status, code.as_str()) {
-            (_, "NoSuchKey" | "NoSuchUpload") => Self::Missing,
-            (_, "NoSuchBucket") => Self::Refused { code, message },
-            (404, _) => Self::Missing,
+            // Not every 404 says that: an unknown bucket and, with some servers, an unknown
+            // access key are 404s, too.
+            (_, "NoSuchKey" | "NoSuchUpload" | "NotFound" | "404") => Self::Missing,
             (408 | 429 | 500 | 502..=504, _) => Self::Away(format!("{code}: {message}")),
             _ => Self::Refused { code, message },
         }
@@ -44,7 +44,8 @@ impl Fault {
             Self::Away(why) => anyhow::anyhow!("{endpoint}: {why}").context(Away("the object store")),
             Self::Refused { code, message } => match code.as_str() {
                 "NoSuchBucket" => anyhow::anyhow!("objects.url: there is no bucket {bucket:?} at {endpoint}"),
-                "InvalidAccessKeyId" => anyhow::anyhow!("objects.access_key is not known at {endpoint}"),
+                // The second is VersityGW's.
+                "InvalidAccessKeyId" | "XAdminUserNotFound" => anyhow::anyhow!("objects.access_key is not known at {endpoint}"),
                 "SignatureDoesNotMatch" => {
                     anyhow::anyhow!("objects.secret_key is not the one of objects.access_key at {endpoint}")
                 }

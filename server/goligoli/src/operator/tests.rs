@@ -19,7 +19,7 @@ impl Stand {
         let mut config: Config = toml::from_str(crate::config::DEFAULTS).unwrap();
         config.data_dir = folder.path().to_owned();
         let data_dir = DataDir::lock(folder.path()).unwrap();
-        let (platform, signer) = platform::open(&config, &data_dir, Clock::system(), Lifecycle::new()).unwrap();
+        let (platform, signer) = platform::open(&config, &data_dir, Clock::system(), Lifecycle::new()).await.unwrap();
         let accounts = Operator::open(&config.user, &platform, signer).await.unwrap();
         let replays = live::Operator::of_stopped(&platform);
         let site = Site { accounts, replays, feeds: Feeds::in_folder(data_dir.path()) };
