@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use common::outbox::Outbox;
-use common::rpc::{self as calls, LiveClient, PushClient, Serving, UserClient};
+use common::rpc::{LiveClient, PushClient, Serving, UserClient};
 use common::{Db, Dynamic, Ids, Platform};
 use idl::live::{Live as _, LiveRequest, LiveResponse};
 use serde::{Deserialize, Serialize};
