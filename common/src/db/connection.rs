@@ -59,10 +59,7 @@ impl Connection {
     }
 
     /// Does one thing with the connection, in time.
-    async fn in_time<T>(
-        &mut self,
-        work: impl AsyncFnOnce(&mut AnyConnection) -> sqlx::Result<T>,
-    ) -> sqlx::Result<T> {
+    async fn in_time<T>(&mut self, work: impl AsyncFnOnce(&mut AnyConnection) -> sqlx::Result<T>) -> sqlx::Result<T> {
         let raw = self.held.raw()?;
         if self.kind == Kind::Sqlite {
             return work(raw).await;
@@ -77,10 +74,7 @@ impl Connection {
 impl<'c> Executor<'c> for &'c mut Connection {
     type Database = Any;
 
-    fn fetch_many<'e, 'q: 'e, E>(
-        self,
-        query: E,
-    ) -> BoxStream<'e, sqlx::Result<Either<AnyQueryResult, AnyRow>>>
+    fn fetch_many<'e, 'q: 'e, E>(self, query: E) -> BoxStream<'e, sqlx::Result<Either<AnyQueryResult, AnyRow>>>
     where
         'c: 'e,
         E: 'q + Execute<'q, Any>,
@@ -187,10 +181,7 @@ impl<'r> Executor<'r> for &'_ Reader {
     type Database = Any;
 
     /// All rows come at once.
-    fn fetch_many<'e, 'q: 'e, E>(
-        self,
-        query: E,
-    ) -> BoxStream<'e, sqlx::Result<Either<AnyQueryResult, AnyRow>>>
+    fn fetch_many<'e, 'q: 'e, E>(self, query: E) -> BoxStream<'e, sqlx::Result<Either<AnyQueryResult, AnyRow>>>
     where
         'r: 'e,
         E: 'q + Execute<'q, Any>,

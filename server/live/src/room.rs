@@ -97,8 +97,7 @@ impl Core {
         let search = filter.search.as_deref().map(text::search).transpose()?.flatten();
         let list = List::new(format!("rooms live={} owner={:?} search={search:?}", filter.live, filter.owner));
         let from = list.read(filter.cursor.as_deref())?;
-        let rows =
-            store::list_rooms(&self.db, filter, search.as_deref(), from, cursor::with_one_more(limit)).await?;
+        let rows = store::list_rooms(&self.db, filter, search.as_deref(), from, cursor::with_one_more(limit)).await?;
         let (rows, next_cursor) = cursor::page(rows, limit, &list, |row| row.position(filter.live));
         Ok(Rooms { items: rows.into_iter().map(Room::from).collect(), next_cursor })
     }

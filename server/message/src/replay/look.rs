@@ -33,6 +33,10 @@ impl Replays {
     /// Looks once; `true` if there may be more.
     async fn look(&self, queue: &Queue) -> Outcome<bool> {
         let db = &self.0.store.db;
+        if db.is_shared() {
+            // Where a process has the database alone they end when it starts.
+            table::end_leases(db, self.0.clock.now()).await?;
+        }
         let all_due = table::due(db, self.0.clock.now(), AT_ONCE).await?;
         for due in &all_due {
             if let Err(full) = queue.publish(TOPIC, due.replay.to_string()) {

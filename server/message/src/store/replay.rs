@@ -270,3 +270,17 @@ pub(crate) async fn void_leases(db: &Db) -> sqlx::Result<()> {
     sqlx::query(VOID).execute(&mut *tx).await?;
     tx.commit().await
 }
+
+/// Whoever had these leases is gone, or somebody else may have them: what they were for is due.
+pub(crate) async fn end_leases(db: &Db, now: Timestamp) -> sqlx::Result<()> {
+    const ENDED: &str =
+        "SELECT replay_id FROM replay_index WHERE leased_until_ms > 0 AND leased_until_ms <= ? LIMIT 100";
+    const END: &str = "UPDATE replay_index SET leased_until_ms = 0, due_ms = 0, tries = 0 \
+         WHERE replay_id = ? AND leased_until_ms > 0 AND leased_until_ms <= ?";
+    for row in sqlx::query(ENDED).bind(now.0).fetch_all(db.reader()).await? {
+        let mut tx = db.begin().await?;
+        sqlx::query(END).bind(row.try_get::<i64, _>(0)?).bind(now.0).execute(&mut *tx).await?;
+        tx.commit().await?;
+    }
+    Ok(())
+}

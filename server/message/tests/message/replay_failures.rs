@@ -103,6 +103,7 @@ async fn nothing_is_left_of_an_attempt_that_died_if_live_has_forgotten_the_repla
     stage.objects.put(&left, "left".into()).await.unwrap();
     stage.live.replays.wipe_after(0);
     let stage = stage.restarted().await;
+    stage.advance_if_shared(60_000);
     until("its objects are gone", async || stage.versions().is_empty()).await;
     until("nothing is left to do", async || stage.row("due_ms IS NULL").await == Some(1)).await;
 }
@@ -116,9 +117,9 @@ async fn replays_that_nothing_comes_of_hold_up_no_others() {
     stage.close();
     stage.until_shown(1).await;
     let sql = format!(
-        "WITH RECURSIVE number (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM number WHERE n < {STUCK}) \
-         INSERT INTO replay_index (replay_id, room_id, changes, attempt, leased_until_ms, version, done_revision, \
-         done_changes, danmaku_count, duration_ms, due_ms, tries) SELECT n, 1, 1, 1, 0, 1, 1, 0, 0, 0, 0, 0 FROM number"
+        "INSERT INTO replay_index (replay_id, room_id, changes, attempt, leased_until_ms, version, done_revision, \
+         done_changes, danmaku_count, duration_ms, due_ms, tries) \
+         WITH RECURSIVE number (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM number WHERE n < {STUCK}) SELECT n, 1, 1, 1, 0, 1, 1, 0, 0, 0, 0, 0 FROM number"
     );
     (1..=STUCK).for_each(|replay| stage.live.replays.keep_unanswered(ReplayId(replay)));
     assert_eq!(stage.meddle(&sql).await, STUCK);

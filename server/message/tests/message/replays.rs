@@ -244,7 +244,9 @@ async fn a_lease_is_respected_until_it_ends_and_a_restart_ends_it() {
         stage.clock.advance_ms(LEASE_MS - 1);
         stage.close();
         let stage = if restarts {
-            stage.restarted().await
+            let stage = stage.restarted().await;
+            stage.advance_if_shared(1);
+            stage
         } else {
             // Longer than the service takes to look for what is left over.
             tokio::time::sleep(std::time::Duration::from_millis(2_500)).await;
