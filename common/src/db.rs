@@ -9,6 +9,7 @@
 //! transaction ever fails half-way because another one holds the lock.
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -23,6 +24,14 @@ pub type Tx = sqlx::Transaction<'static, Any>;
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(2);
 const READERS: u32 = 4;
 
+/// What the databases of this process are, for traces: all are of one kind.
+static IS_MYSQL: AtomicBool = AtomicBool::new(false);
+
+/// The database's name in traces.
+pub(crate) fn system() -> &'static str {
+    if IS_MYSQL.load(Ordering::Relaxed) { "mariadb" } else { "sqlite" }
+}
+
 /// A service's database. Clones share its connections.
 #[derive(Debug, Clone)]
 pub struct Db {
@@ -36,6 +45,7 @@ impl Db {
     /// # Errors
     /// The URL's scheme is not known, the file can't be opened, or a migration fails.
     pub async fn open(url: &str, data_dir: &Path, service: &str, migrations: &Migrator) -> anyhow::Result<Self> {
+        IS_MYSQL.store(url.starts_with("mysql:"), Ordering::Relaxed);
         let db = Self::open_file(url, &file_of(data_dir, service), "rwc").await?;
         let migrated = migrations.run(&db.writer).await;
         migrated.with_context(|| format!("migrating the database of {service}"))?;
