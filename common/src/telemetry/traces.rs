@@ -7,13 +7,12 @@
 mod extras;
 mod pipeline;
 
-use std::borrow::Cow;
 use std::sync::OnceLock;
 use std::time::Duration;
 
 use anyhow::Context as _;
 use opentelemetry::trace::{
-    SpanContext, SpanId, SpanKind, TraceContextExt as _, TraceFlags, TraceId, TraceState, Tracer as _,
+    Span as _, SpanContext, SpanId, TraceContextExt as _, TraceFlags, TraceId, TraceState, Tracer as _,
     TracerProvider as _,
 };
 use opentelemetry::{Context, KeyValue};
@@ -146,29 +145,47 @@ pub fn stand_for<'a>(span: &Span, traces: impl IntoIterator<Item = &'a Trace>) {
 /// A span of something that outlives the task that began it, such as an event stream. It ends
 /// when it is dropped. Without traces it is nothing, and costs a pointer.
 #[derive(Debug, Default)]
-pub struct Lasting(Option<Box<opentelemetry_sdk::trace::Span>>);
+pub struct Lasting(Option<Box<Kept>>);
+
+#[derive(Debug)]
+struct Kept {
+    span: opentelemetry_sdk::trace::Span,
+    counts: Vec<(&'static str, i64)>,
+}
 
 impl Lasting {
     /// Begins in the trace of the current span, if that is kept.
-    pub fn begin(name: impl Into<Cow<'static, str>>) -> Self {
+    pub fn begin(name: &'static str) -> Self {
         Self(Trace::here().and_then(|_| {
             let tracer = TRACER.get()?;
-            let builder = tracer.span_builder(name).with_kind(SpanKind::Server);
-            Some(Box::new(tracer.build_with_context(builder, &Span::current().context())))
+            let span = tracer.build_with_context(tracer.span_builder(name), &Span::current().context());
+            Some(Box::new(Kept { span, counts: Vec::new() }))
         }))
     }
 
     /// Says something of it.
     pub fn set(&mut self, name: &'static str, value: impl Into<opentelemetry::Value>) {
-        if let Some(span) = &mut self.0 {
-            opentelemetry::trace::Span::set_attribute(span.as_mut(), KeyValue::new(name, value));
+        if let Some(kept) = &mut self.0 {
+            kept.span.set_attribute(KeyValue::new(name, value));
         }
     }
 
-    /// Whether there is one to say something of.
-    #[must_use]
-    pub const fn is_kept(&self) -> bool {
-        self.0.is_some()
+    /// Counts something in it; the sum is said at its end.
+    pub fn add(&mut self, name: &'static str, n: u64) {
+        let Some(kept) = &mut self.0 else { return };
+        let n = i64::try_from(n).unwrap_or(i64::MAX);
+        match kept.counts.iter_mut().find(|(known, _)| *known == name) {
+            Some((_, sum)) => *sum = sum.saturating_add(n),
+            None => kept.counts.push((name, n)),
+        }
+    }
+}
+
+impl Drop for Kept {
+    fn drop(&mut self) {
+        for (name, sum) in std::mem::take(&mut self.counts) {
+            self.span.set_attribute(KeyValue::new(name, sum));
+        }
     }
 }
 
