@@ -19,6 +19,7 @@
 //! No statement waits for ever, whatever becomes of the server: see [`Connection`].
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -36,6 +37,14 @@ pub(crate) use mysql::number as mysql_number;
 
 /// How long a statement waits for a free connection before it fails.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// What the databases of this process are, for traces: all are of one kind.
+static IS_MYSQL: AtomicBool = AtomicBool::new(false);
+
+/// The database's name in traces.
+pub(crate) fn system() -> &'static str {
+    if IS_MYSQL.load(Ordering::Relaxed) { "mariadb" } else { "sqlite" }
+}
 
 /// A service's database. Clones share its connections.
 #[derive(Debug, Clone)]
@@ -60,6 +69,7 @@ impl Db {
     /// answers there, the password is wrong, or the tables are of a newer version. Or the
     /// file can't be opened, or a migration fails.
     pub async fn open(url: &str, data_dir: &Path, service: &str, migrations: &Migrator) -> anyhow::Result<Self> {
+        IS_MYSQL.store(url.starts_with("mysql:"), Ordering::Relaxed);
         if let Some(server) = mysql::Server::of(url)? {
             server.make_schema(service).await?;
             server.migrate(service, migrations).await?;

@@ -1,6 +1,8 @@
-//! Logs to the terminal, metrics for Prometheus.
+//! Logs to the terminal, metrics for Prometheus, traces to a collector.
 
+pub mod red;
 mod tally;
+pub mod traces;
 
 use std::sync::OnceLock;
 use std::time::Duration;
@@ -36,19 +38,23 @@ pub enum Format {
     Json,
 }
 
-/// Starts logging to standard error. A second call in one process changes nothing.
+/// Starts logging to standard error, and tracing what the process does under the name of
+/// `service`. A second call in one process changes nothing.
 ///
 /// # Errors
-/// The filter is malformed.
-pub fn init(settings: &Settings) -> anyhow::Result<()> {
-    let (filter, handle) = reload::Layer::new(EnvFilter::try_new(&settings.filter)?);
+/// The filter is malformed, or a setting of the traces can't be used.
+pub fn init(settings: &Settings, traces: &traces::Settings, service: &str) -> anyhow::Result<()> {
+    let (filter, handle) = reload::Layer::new(parse_filter(&settings.filter)?);
     let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    // The filter is the log's alone: traces are whole, however little is logged.
     let lines = match settings.format {
-        Format::Text => lines.boxed(),
-        Format::Json => lines.json().boxed(),
+        Format::Text => lines.with_filter(filter).boxed(),
+        Format::Json => lines.json().with_filter(filter).boxed(),
     };
+    let mut layers = traces::layers(traces, service)?;
+    layers.push(lines);
     // An error here means that a subscriber is set already: a test's, or an earlier call's.
-    if tracing_subscriber::registry().with(filter).with(lines).try_init().is_ok() {
+    if tracing_subscriber::registry().with(layers).try_init().is_ok() {
         _ = FILTER.set(handle);
     }
     Ok(())

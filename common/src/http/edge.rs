@@ -1,21 +1,26 @@
-//! Around every request: an id, a log line, metrics, headers that browsers heed, and a
-//! problem instead of a broken connection when a handler panics.
+//! Around every request: an id, a log line, a span, metrics, headers that browsers heed, and
+//! a problem instead of a broken connection when a handler panics.
 
 use std::any::Any;
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 use std::time::Instant;
 
 use axum::Router;
-use axum::extract::{ConnectInfo, MatchedPath, Request};
-use axum::middleware::{Next, from_fn};
+use axum::extract::{ConnectInfo, MatchedPath, Request, State};
+use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse as _, Response};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 use idl::Refusal;
 use ipnet::IpNet;
+use opentelemetry::trace::Status;
 use tower_http::catch_panic::CatchPanicLayer;
 use tracing::Instrument as _;
+use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 
 use super::Problem;
+use crate::telemetry::red;
+use crate::telemetry::traces::Trace;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// Pages run only their own scripts and talk only to where they come from.
@@ -35,8 +40,19 @@ pub fn current_request_id() -> Option<String> {
 
 /// Puts the edge around `router`.
 pub fn around(router: Router) -> Router {
-    router.layer(CatchPanicLayer::custom(panicked)).layer(from_fn(each))
+    around_behind(router, Vec::new())
 }
+
+/// The same, where requests through these proxies go on in the trace that they say.
+pub fn around_behind(router: Router, trusted_proxies: Vec<IpNet>) -> Router {
+    let trusted: Trusted = trusted_proxies.into();
+    router.layer(CatchPanicLayer::custom(panicked)).layer(from_fn_with_state(trusted, each))
+}
+
+type Trusted = Arc<[IpNet]>;
+
+/// Asked for all the time, by machines: not traced.
+const PROBES: [&str; 3] = ["/healthz", "/readyz", "/metrics"];
 
 #[expect(clippy::needless_pass_by_value, reason = "the signature that the layer asks for")]
 fn panicked(panic: Box<dyn Any + Send>) -> Response {
@@ -45,7 +61,7 @@ fn panicked(panic: Box<dyn Any + Send>) -> Response {
     Problem::from(Refusal::internal()).into_response()
 }
 
-async fn each(mut request: Request, next: Next) -> Response {
+async fn each(State(trusted): State<Trusted>, mut request: Request, next: Next) -> Response {
     let id = format!("{:016x}", rand::random::<u64>());
     let method = request.method().clone();
     // Never the path itself in a metric: ids would make a series each.
@@ -53,16 +69,41 @@ async fn each(mut request: Request, next: Next) -> Response {
     if let Ok(value) = HeaderValue::from_str(&id) {
         request.headers_mut().insert(REQUEST_ID, value);
     }
-    let span = tracing::info_span!("http", request.id = %id, http.method = %method, http.route = %route);
+    let span = span_of(&request, &trusted, &id, &route);
     let started = Instant::now();
     let mut response = CURRENT_ID.scope(id.clone(), next.run(request)).instrument(span.clone()).await;
     let status = response.status();
-    let labels =
-        [("method", method_label(&method).to_owned()), ("route", route), ("status", status.as_u16().to_string())];
-    metrics::histogram!("goligoli_http_request_seconds", &labels).record(started.elapsed());
+    red::http(&route, method_label(&method), status.as_u16(), started.elapsed());
+    span.set_attribute("http.response.status_code", i64::from(status.as_u16()));
+    if status.is_server_error() {
+        span.set_attribute("error.type", status.as_u16().to_string());
+        span.set_status(Status::error(""));
+    }
     span.in_scope(|| tracing::debug!(status = status.as_u16(), ms = started.elapsed().as_millis(), "answered"));
     set_headers(response.headers_mut(), &id);
     response
+}
+
+fn span_of(request: &Request, trusted: &[IpNet], id: &str, route: &str) -> tracing::Span {
+    let method = method_label(request.method());
+    if PROBES.contains(&route) {
+        return tracing::debug_span!("http", request.id = %id, http.request.method = method, http.route = route);
+    }
+    let name = format!("{method} {route}");
+    let span = tracing::info_span!(
+        "http", request.id = %id, http.request.method = method, http.route = route, otel.kind = "server", otel.name = name
+    );
+    let peer = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|peer| peer.0.ip().to_canonical());
+    // Whoever comes from elsewhere could have all requests traced that we don't want to.
+    if peer.is_some_and(|peer| trusted.iter().any(|net| net.contains(&peer))) {
+        let said = request.headers().get("traceparent").and_then(|said| said.to_str().ok());
+        if let Some(trace) = said.and_then(Trace::parse) {
+            trace.go_on_in(&span);
+        }
+    }
+    span.set_attribute("url.path", request.uri().path().to_owned());
+    span.set_attribute("url.scheme", "http");
+    span
 }
 
 /// A method as a label: what a client makes up must not make a series.

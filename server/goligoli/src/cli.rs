@@ -131,12 +131,14 @@ impl Cli {
             Command::Serve(serve) => {
                 serve.check()?;
                 let config = config()?;
-                telemetry::init(&config.log)?;
-                until_stopped(App::start(config, Clock::system())).await?;
+                telemetry::init(&config.log, &config.traces, &serve.name())?;
+                let ended = until_stopped(App::start(config, Clock::system())).await;
+                telemetry::traces::flush().await;
+                ended?;
             }
             Command::Demo(options) => {
                 let config = config()?;
-                telemetry::init(&config.log)?;
+                telemetry::init(&config.log, &config.traces, NAME)?;
                 until_stopped(demo::start(config, options)).await?;
             }
             Command::Config => print!("{}", toml::to_string(&shared_config::effective(config()?).await)?),
@@ -166,7 +168,18 @@ impl Cli {
     }
 }
 
+/// What the process is called in traces.
+const NAME: &str = "goligoli";
+
 impl Serve {
+    /// What the process is called in traces: a service by its name, if it is the only one.
+    fn name(&self) -> String {
+        match self.services.as_slice() {
+            [one] => one.to_possible_value().map_or(NAME.to_owned(), |one| format!("{NAME}-{}", one.get_name())),
+            _ => NAME.to_owned(),
+        }
+    }
+
     /// Embedded back-ends live in one process; part of the services would talk to nobody.
     fn check(&self) -> anyhow::Result<()> {
         let mut named = self.services.clone();

@@ -22,6 +22,8 @@ pub struct Config {
     pub data_dir: PathBuf,
     /// Logs.
     pub log: telemetry::Settings,
+    /// Traces.
+    pub traces: telemetry::traces::Settings,
     /// The public listener.
     pub http: Http,
     /// The operators' listener.

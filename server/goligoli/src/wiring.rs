@@ -120,7 +120,7 @@ impl App {
             None => push.router(),
         };
         let addresses = (http.local_addr()?, ops.as_ref().map(TcpListener::local_addr).transpose()?);
-        let public = edge::around(gateway.router().merge(streams));
+        let public = edge::around_behind(gateway.router().merge(streams), networks.trusted_proxies.clone());
         // A proxy's connections are those of many.
         let free = networks.exempt.into_iter().chain(networks.trusted_proxies);
         let admission = Admission::new(config.http.max_connections_per_address, free);

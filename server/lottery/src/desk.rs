@@ -11,10 +11,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use common::failure::may_pass;
+use common::telemetry::traces::{self, Trace};
 use common::{Clock, Db, Failure, Lifecycle, Outcome, failpoint};
 use idl::draw::Entry;
 use idl::{Code, LotteryId, Refusal, UserId};
 use tokio::sync::{mpsc, oneshot};
+use tracing::Instrument as _;
 
 use crate::row::Facts;
 use crate::store::entries::{self, NewEntry, Next};
@@ -48,6 +50,8 @@ type Answer = Result<Taken, Refusal>;
 struct Waiting {
     entrant: Entrant,
     answer: oneshot::Sender<Answer>,
+    /// Where the entrant came from.
+    trace: Option<Trace>,
 }
 
 /// Hands entrants to the clerks. Clones are one desk.
@@ -73,7 +77,7 @@ impl Desk {
     /// Takes an entry. A caller that goes away while it waits undoes nothing.
     pub(crate) async fn enter(&self, lottery: &Arc<Facts>, entrant: Entrant) -> Outcome<Taken> {
         let (answer, answered) = oneshot::channel();
-        self.hand_over(lottery, Waiting { entrant, answer })?;
+        self.hand_over(lottery, Waiting { entrant, answer, trace: Trace::here() })?;
         let answer = answered.await.map_err(|_| anyhow::anyhow!("a clerk ended with an entrant in hand"))?;
         Ok(answer?)
     }
@@ -106,7 +110,7 @@ struct Clerk {
 impl Clerk {
     async fn run(self, mut entrants: mpsc::Receiver<Waiting>) {
         let soft = self.desk.lifecycle.soft().clone();
-        let mut batch = Vec::with_capacity(self.desk.batch);
+        let mut batch: Vec<Waiting> = Vec::with_capacity(self.desk.batch);
         loop {
             tokio::select! {
                 biased;
@@ -114,8 +118,11 @@ impl Clerk {
                     if taken == 0 {
                         break;
                     }
+                    let span = tracing::info_span!("lottery.enter", lottery.id = %self.lottery.id, entrants = taken);
+                    traces::stand_for(&span, batch.iter().filter_map(|waiting| waiting.trace.as_ref()));
                     let (entrants, answers): (Vec<_>, Vec<_>) = batch.drain(..).map(|w| (w.entrant, w.answer)).unzip();
-                    for (answer, outcome) in answers.into_iter().zip(self.commit(&entrants).await) {
+                    let outcomes = self.commit(&entrants).instrument(span).await;
+                    for (answer, outcome) in answers.into_iter().zip(outcomes) {
                         // An error here means that the caller went away: its entry stays.
                         _ = answer.send(outcome);
                     }

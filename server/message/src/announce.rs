@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use common::outbox::Outbox;
 use common::rpc::PushClient;
+use common::telemetry::traces::{self, Trace};
 use common::{Lifecycle, rpc};
 use futures::future::{BoxFuture, TryFutureExt as _};
 use futures::stream::{FuturesUnordered, StreamExt as _};
@@ -16,9 +17,16 @@ use idl::message::Danmaku;
 use idl::push::{Lane, MAX_PUBLICATIONS, Publication, Publish};
 use idl::{DanmakuId, Refusal, RoomId, Timestamp};
 use tokio::sync::mpsc;
+use tracing::Instrument as _;
 
 use crate::Settings;
 use crate::delivery::Deliveries;
+
+/// A danmaku on its way to viewers, and where it came from.
+pub(crate) struct Announcement {
+    pub(crate) danmaku: Danmaku,
+    pub(crate) trace: Option<Trace>,
+}
 
 /// Counts danmaku that were stored, but not handed to viewers.
 pub(crate) fn count_undelivered(n: usize) {
@@ -121,7 +129,7 @@ pub(crate) fn start(
     push: PushClient,
     deliveries: Deliveries,
     lifecycle: &Lifecycle,
-) -> mpsc::Sender<Danmaku> {
+) -> mpsc::Sender<Announcement> {
     count_undelivered(0); // shows the metric from the start
     let (sender, queue) = mpsc::channel(settings.waiting_announcements.get());
     let announcer = Announcer {
@@ -161,7 +169,7 @@ struct Announcer {
     most_waiting_per_room: usize,
     rooms_at_once: usize,
     /// What waits of each room that is ready, is called, or gathers.
-    rooms: HashMap<RoomId, VecDeque<Publication>>,
+    rooms: HashMap<RoomId, VecDeque<(Publication, Option<Trace>)>>,
     /// Rooms with something waiting that may be called, in the order they came.
     ready: VecDeque<RoomId>,
     waiting: usize,
@@ -178,7 +186,7 @@ struct Called {
 }
 
 impl Announcer {
-    async fn run(mut self, mut queue: mpsc::Receiver<Danmaku>) {
+    async fn run(mut self, mut queue: mpsc::Receiver<Announcement>) {
         let mut taken = Vec::with_capacity(MAX_PUBLICATIONS);
         let mut open = true;
         loop {
@@ -191,13 +199,13 @@ impl Announcer {
                 Some(room) = self.gathering.next(), if !self.gathering.is_empty() => self.gathered(room),
                 n = queue.recv_many(&mut taken, MAX_PUBLICATIONS), if open && self.waiting < self.most_waiting => {
                     open = n > 0;
-                    taken.drain(..).for_each(|danmaku| self.gather(&danmaku));
+                    taken.drain(..).for_each(|announcement| self.gather(announcement));
                 }
             }
         }
     }
 
-    fn gather(&mut self, danmaku: &Danmaku) {
+    fn gather(&mut self, Announcement { danmaku, trace }: Announcement) {
         let waiting = match self.rooms.entry(danmaku.room_id) {
             Entry::Occupied(room) => room.into_mut(),
             Entry::Vacant(room) => {
@@ -208,7 +216,7 @@ impl Announcer {
         if waiting.len() >= self.most_waiting_per_room {
             return count_undelivered(1);
         }
-        waiting.push_back(publication(danmaku, Lane::Ordinary));
+        waiting.push_back((publication(&danmaku, Lane::Ordinary), trace));
         self.waiting += 1;
     }
 
@@ -217,13 +225,16 @@ impl Announcer {
             && let Some(room) = self.ready.pop_front()
         {
             let Some(waiting) = self.rooms.get_mut(&room) else { continue };
-            let publications: Vec<_> = waiting.drain(..waiting.len().min(MAX_PUBLICATIONS)).collect();
+            let (publications, traces): (Vec<_>, Vec<_>) = waiting.drain(..waiting.len().min(MAX_PUBLICATIONS)).unzip();
+            let span = tracing::info_span!("message.announce", room.id = %room, danmaku = publications.len());
+            traces::stand_for(&span, traces.iter().flatten());
             self.waiting -= publications.len();
             let (push, deliveries) = (self.push.clone(), self.deliveries.clone());
-            self.calls.push(Box::pin(async move {
+            let call = async move {
                 let n = publications.len();
                 Called { room, publications: n, outcome: publish(push, room, publications, deliveries).await }
-            }));
+            };
+            self.calls.push(Box::pin(call.instrument(span)));
         }
     }
 

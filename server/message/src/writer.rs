@@ -15,12 +15,15 @@ use std::time::{Duration, Instant};
 use common::db::Tx;
 use common::failure::may_pass;
 use common::outbox::Slot;
+use common::telemetry::traces::{self, Trace};
 use common::{Clock, Failure, Lifecycle, Outcome};
 use idl::message::Danmaku;
 use idl::push::Lane;
 use idl::{Code, DanmakuId, Refusal, RoomId, Timestamp, UserId};
 use tokio::sync::{mpsc, oneshot};
+use tracing::Instrument as _;
 
+use crate::announce::Announcement;
 use crate::batch::{self, Known, Verdict};
 use crate::delivery::Delivered;
 use crate::keys::KeyHash;
@@ -48,13 +51,15 @@ pub(crate) struct Writer {
 struct Waiting {
     post: Post,
     answer: oneshot::Sender<Answer>,
+    /// Where the post came from.
+    trace: Option<Trace>,
 }
 
 impl Writer {
     /// Stores a post. A caller that goes away while it waits undoes nothing.
     pub(crate) async fn store(&self, post: Post) -> Outcome<Danmaku> {
         let (answer, answered) = oneshot::channel();
-        self.queue.try_send(Waiting { post, answer }).map_err(|full| match full {
+        self.queue.try_send(Waiting { post, answer, trace: Trace::here() }).map_err(|full| match full {
             mpsc::error::TrySendError::Full(_) => {
                 Refusal::new(Code::Unavailable, "too many danmaku wait to be stored").retry_after_ms(1_000)
             }
@@ -72,7 +77,7 @@ pub(crate) async fn start(
     settings: &Settings,
     store: Store,
     clock: Clock,
-    announcements: mpsc::Sender<Danmaku>,
+    announcements: mpsc::Sender<Announcement>,
     delivered: Delivered,
     lifecycle: &Lifecycle,
 ) -> sqlx::Result<Writer> {
@@ -93,15 +98,19 @@ pub(crate) async fn start(
                     if taken == 0 {
                         break;
                     }
+                    let traces: Vec<_> = batch.iter_mut().map(|w: &mut Waiting| w.trace.take()).collect();
                     let (posts, answers): (Vec<_>, Vec<_>) = batch.drain(..).map(|w| (w.post, w.answer)).unzip();
-                    for (answer, outcome) in answers.into_iter().zip(committer.commit(&posts).await) {
+                    let span = tracing::info_span!("message.commit", posts = posts.len());
+                    traces::stand_for(&span, traces.iter().flatten());
+                    let outcomes = committer.commit(&posts, &traces).instrument(span).await;
+                    for (answer, outcome) in answers.into_iter().zip(outcomes) {
                         // An error here means that the caller went away: its danmaku stays.
                         let _ = answer.send(outcome);
                     }
                 }
                 // Nobody posts, and what became of the latest danmaku waits to be noted.
                 () = committer.delivered.due() => {
-                    committer.commit(&[]).await;
+                    committer.commit(&[], &[]).await;
                     // Also after a failure: trying on and on would help nobody.
                     committer.delivered.is_noted();
                 }
@@ -118,7 +127,7 @@ struct Committer {
     latest: Timestamp,
     lanes: Lanes,
     // Full: the danmaku is not shown live and counted as undelivered; history has it.
-    announcements: mpsc::Sender<Danmaku>,
+    announcements: mpsc::Sender<Announcement>,
     delivered: Delivered,
 }
 
@@ -146,7 +155,7 @@ struct Committed {
 }
 
 impl Committer {
-    async fn commit(&mut self, posts: &[Post]) -> Vec<Answer> {
+    async fn commit(&mut self, posts: &[Post], traces: &[Option<Trace>]) -> Vec<Answer> {
         let began = Instant::now();
         let lanes: Vec<Lane> = posts.iter().map(|post| self.lane(post)).collect();
         let outcome = self.commit_in_tries(posts, &lanes).await;
@@ -157,7 +166,12 @@ impl Committer {
                     self.store.outbox.committed();
                 }
                 for danmaku in committed.ordinary {
-                    if self.announcements.try_send(danmaku).is_err() {
+                    let of_it = |answer: &Answer| answer.as_ref().is_ok_and(|stored| stored.id == danmaku.id);
+                    // Without traces there is nothing to look for.
+                    let traced = traces.iter().any(Option::is_some);
+                    let at = if traced { committed.answers.iter().position(of_it) } else { None };
+                    let trace = at.and_then(|at| traces[at].clone());
+                    if self.announcements.try_send(Announcement { danmaku, trace }).is_err() {
                         announce::count_undelivered(1);
                     }
                 }

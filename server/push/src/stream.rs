@@ -11,6 +11,7 @@ use std::time::Duration;
 use common::http::admission::Place;
 use common::http::{Filled, Ready, Script};
 use common::revocation::Revocations;
+use common::telemetry::traces::Lasting;
 use governor::clock::DefaultClock;
 use governor::state::{InMemoryState, NotKeyed};
 use governor::{Quota, RateLimiter};
@@ -77,6 +78,7 @@ pub(crate) struct Stream {
     drain_ms: u64,
     /// When the viewer came (ms since 1970).
     came_ms: i64,
+    trace: Lasting,
 }
 
 /// A viewer's own choice of less; it counts nowhere.
@@ -135,6 +137,7 @@ impl Stream {
             spread_ms: settings.reconnect_spread_ms,
             drain_ms: settings.drain_ms,
             came_ms: arrival.server_time_ms,
+            trace: Lasting::begin("stream"),
             viewing,
         };
         let resume = arrival.last_event_id.map(|seen| match seen {
@@ -216,6 +219,7 @@ impl Stream {
                 self.left -= events;
                 self.has_said_all = last == feed.last();
                 if events > 0 {
+                    self.trace.add("goligoli.events", events);
                     let statistics = &self.viewing.room.statistics;
                     statistics.delivered(events, statistics.lag_ms(now, appended_ms, self.came_ms));
                     self.beat_at = now + self.heartbeat;
@@ -237,6 +241,7 @@ impl Stream {
         }
         let at = hello.position.seq.max(self.seen);
         self.viewing.room.statistics.skipped(at - self.seen);
+        self.trace.add("goligoli.missed", at - self.seen);
         self.gap(Some(at - self.seen), Some(self.seen), at);
         self.hello(&hello, at);
     }
@@ -272,6 +277,7 @@ impl Stream {
     }
 
     fn bye(&mut self, reason: ByeReason) {
+        self.trace.set("goligoli.bye", format!("{reason:?}"));
         let reconnect_in_ms = match reason {
             ByeReason::Draining | ByeReason::Lease => Some(jitter(self.spread_ms)),
             ByeReason::Complete => Some(0),

@@ -1,0 +1,233 @@
+//! Traces, sent by OTLP (gRPC) to a collector. The context is W3C's; RPC carries it by itself.
+//!
+//! Spans are tracing's, at `INFO` and above, whatever the log's filter says. What tracing does
+//! not know itself is added here: SQL statements, the names of served calls ([`extras`]), and
+//! spans that outlive the task that began them ([`Lasting`]).
+
+mod extras;
+mod pipeline;
+
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use opentelemetry::trace::{
+    Span as _, SpanContext, SpanId, TraceContextExt as _, TraceFlags, TraceId, TraceState, Tracer as _,
+    TracerProvider as _,
+};
+use opentelemetry::{Context, KeyValue};
+use opentelemetry_sdk::Resource;
+use opentelemetry_sdk::trace::{Sampler, SdkTracer, SdkTracerProvider};
+use serde::{Deserialize, Serialize};
+use tracing::Span;
+use tracing::level_filters::LevelFilter;
+use tracing_opentelemetry::OpenTelemetrySpanExt as _;
+use tracing_subscriber::{Layer, Registry};
+
+pub use pipeline::flush;
+
+/// Links that one span has at most; what it stands for beyond that is not linked.
+const MAX_LINKS: usize = 100;
+
+/// Settings of the traces.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Settings {
+    /// The collector: `http://host:4317`; empty is none.
+    pub url: String,
+    /// The share of traces that is kept, 0 to 1, where the caller has not decided.
+    pub ratio: f64,
+}
+
+/// What makes spans of this process, if it has traces.
+static TRACER: OnceLock<SdkTracer> = OnceLock::new();
+
+/// A layer of the process's subscriber.
+pub(super) type Boxed = Box<dyn Layer<Registry> + Send + Sync>;
+
+/// The layers of a subscriber that traces, of a process that is called `service`; none without a URL.
+///
+/// # Errors
+/// A setting can't be used; the message names it.
+pub(super) fn layers(settings: &Settings, service: &str) -> anyhow::Result<Vec<Boxed>> {
+    anyhow::ensure!((0.0..=1.0).contains(&settings.ratio), "traces.ratio is {}, but has to be 0 to 1", settings.ratio);
+    if settings.url.is_empty() {
+        return Ok(Vec::new());
+    }
+    check(&settings.url)?;
+    let resource = Resource::builder_empty()
+        .with_service_name(service.to_owned())
+        .with_attribute(KeyValue::new("service.version", env!("CARGO_PKG_VERSION")))
+        .build();
+    let pipeline = pipeline::start(&settings.url, resource.clone()).context("starting the traces (traces.url)")?;
+    let provider = SdkTracerProvider::builder()
+        .with_resource(resource)
+        .with_sampler(Sampler::ParentBased(Box::new(Sampler::TraceIdRatioBased(settings.ratio))))
+        .with_span_processor(pipeline)
+        .build();
+    let tracer = provider.tracer("goligoli");
+    _ = TRACER.set(tracer.clone());
+    let spans = tracing_opentelemetry::layer().with_tracer(tracer).with_threads(false).with_location(false);
+    let spans = spans.with_target(false).with_tracked_inactivity(false);
+    Ok(vec![spans.with_filter(LevelFilter::INFO).boxed(), extras::layer().boxed()])
+}
+
+fn check(url: &str) -> anyhow::Result<()> {
+    let shown = url.rsplit_once('@').map_or(url, |(_, rest)| rest);
+    let parsed = url.parse::<http::Uri>().ok().filter(|url| url.scheme_str() == Some("http"));
+    let authority = parsed.as_ref().and_then(http::Uri::authority);
+    anyhow::ensure!(
+        authority.is_some_and(|authority| crate::etcd::is_host_and_port(authority.as_str())),
+        "traces.url is {shown:?}, but a collector is named like http://host:4317"
+    );
+    Ok(())
+}
+
+/// A place in a trace: what a span was when it was looked at. It goes with work to other tasks
+/// and in messages.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Trace(SpanContext);
+
+impl Trace {
+    /// The current span's, if it is in a trace that is kept.
+    #[must_use]
+    pub fn here() -> Option<Self> {
+        TRACER.get()?;
+        let context = Span::current().context().span().span_context().clone();
+        (context.is_valid() && context.is_sampled()).then_some(Self(context))
+    }
+
+    /// From a `traceparent` header. `None`: it is none.
+    #[must_use]
+    pub fn parse(header: &str) -> Option<Self> {
+        let mut parts = header.trim().split('-');
+        let (version, trace, span, flags) = (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
+        let sizes = (version.len(), trace.len(), span.len(), flags.len()) == (2, 32, 16, 2);
+        let is_known = version != "ff" && (version != "00" || parts.next().is_none());
+        if !sizes || !is_known || header.bytes().any(|byte| byte.is_ascii_uppercase()) {
+            return None;
+        }
+        let (trace, span) = (TraceId::from_hex(trace).ok()?, SpanId::from_hex(span).ok()?);
+        let flags = TraceFlags::new(u8::from_str_radix(flags, 16).ok()?) & TraceFlags::SAMPLED;
+        let context = SpanContext::new(trace, span, flags, true, TraceState::default());
+        context.is_valid().then_some(Self(context))
+    }
+
+    /// As a `traceparent` header.
+    #[must_use]
+    pub fn to_header(&self) -> String {
+        let flags = u8::from(self.0.is_sampled());
+        format!("00-{}-{}-{flags:02x}", self.0.trace_id(), self.0.span_id())
+    }
+
+    /// Makes a span that was just made go on from here.
+    pub fn go_on_in(&self, span: &Span) {
+        // It fails only for spans that are not traced, or have begun already.
+        _ = span.set_parent(Context::new().with_remote_span_context(self.0.clone()));
+    }
+
+    /// Says that a span, which goes on from elsewhere, is for this as well.
+    pub fn link_to(&self, span: &Span) {
+        span.add_link(self.0.clone());
+    }
+}
+
+/// Makes a span that was just made stand for several: it goes on from the first of them, and is
+/// linked to the others.
+pub fn stand_for<'a>(span: &Span, traces: impl IntoIterator<Item = &'a Trace>) {
+    let mut traces = traces.into_iter();
+    if let Some(first) = traces.next() {
+        first.go_on_in(span);
+        traces.take(MAX_LINKS).for_each(|trace| trace.link_to(span));
+    }
+}
+
+/// A span of something that outlives the task that began it, such as an event stream. It ends
+/// when it is dropped. Without traces it is nothing, and costs a pointer.
+#[derive(Debug, Default)]
+pub struct Lasting(Option<Box<Kept>>);
+
+#[derive(Debug)]
+struct Kept {
+    span: opentelemetry_sdk::trace::Span,
+    counts: Vec<(&'static str, i64)>,
+}
+
+impl Lasting {
+    /// Begins in the trace of the current span, if that is kept.
+    pub fn begin(name: &'static str) -> Self {
+        Self(Trace::here().and_then(|_| {
+            let tracer = TRACER.get()?;
+            let span = tracer.build_with_context(tracer.span_builder(name), &Span::current().context());
+            Some(Box::new(Kept { span, counts: Vec::new() }))
+        }))
+    }
+
+    /// Says something of it.
+    pub fn set(&mut self, name: &'static str, value: impl Into<opentelemetry::Value>) {
+        if let Some(kept) = &mut self.0 {
+            kept.span.set_attribute(KeyValue::new(name, value));
+        }
+    }
+
+    /// Counts something in it; the sum is said at its end.
+    pub fn add(&mut self, name: &'static str, n: u64) {
+        let Some(kept) = &mut self.0 else { return };
+        let n = i64::try_from(n).unwrap_or(i64::MAX);
+        match kept.counts.iter_mut().find(|(known, _)| *known == name) {
+            Some((_, sum)) => *sum = sum.saturating_add(n),
+            None => kept.counts.push((name, n)),
+        }
+    }
+}
+
+impl Drop for Kept {
+    fn drop(&mut self) {
+        for (name, sum) in std::mem::take(&mut self.counts) {
+            self.span.set_attribute(KeyValue::new(name, sum));
+        }
+    }
+}
+
+/// What an export may take before it has failed.
+const EXPORT: Duration = Duration::from_secs(5);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_trace_goes_through_a_header_and_back() {
+        let header = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+        assert_eq!(Trace::parse(header).unwrap().to_header(), header);
+        let later = "01-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-03-more";
+        assert_eq!(Trace::parse(later).unwrap().to_header(), header);
+        for bad in [
+            "",
+            "00",
+            "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331",
+            "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01-more",
+            "ff-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
+            "00-00000000000000000000000000000000-b7ad6b7169203331-01",
+            "00-0af7651916cd43dd8448eb211c80319c-0000000000000000-01",
+            "00-0AF7651916CD43DD8448EB211C80319C-b7ad6b7169203331-01",
+            "00-0af7651916cd43dd8448eb211c80319c-b7ad6b716920333é-01",
+            "00-xaf7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
+        ] {
+            assert_eq!(Trace::parse(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn what_can_not_be_used_is_refused_with_its_key() {
+        let of = |url: &str, ratio| layers(&Settings { url: url.to_owned(), ratio }, "x").map(|layers| layers.len());
+        assert_eq!(of("", 1.0).unwrap(), 0);
+        for url in ["localhost:4317", "https://a:4317", "http://a", "http://me:hidden@a:4317", "grpc://a:4317"] {
+            let error = of(url, 1.0).unwrap_err().to_string();
+            assert!(error.contains("traces.url") && !error.contains("hidden"), "{error}");
+        }
+        for ratio in [-0.1, 1.1, f64::NAN] {
+            assert!(of("", ratio).unwrap_err().to_string().contains("traces.ratio"));
+        }
+    }
+}
