@@ -212,7 +212,7 @@ async fn alone(config: &Config, command: Command) -> anyhow::Result<()> {
         let (platform, signer) = platform::open(config, &data_dir, Clock::system(), Lifecycle::new()).await?;
         let accounts = Operator::open(&config.user, &platform, signer).await?;
         let replays = live::Operator::of_stopped(&platform);
-        let feeds = Feeds::in_folder(data_dir.path());
+        let feeds = Feeds::at_rest(&config.push.feeds, data_dir.path());
         anyhow::Ok((data_dir, platform, Site { accounts, replays, feeds }))
     };
     let opened = timeout(OPEN_DEADLINE, open).await;

@@ -12,6 +12,7 @@ use idl::push::Lane;
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
+use crate::FeedsUrl;
 use crate::feed::{Feed, Resume};
 use crate::frame::Position;
 use crate::log::Log;
@@ -63,11 +64,20 @@ pub struct Feeds(Where);
 enum Where {
     Service(Rooms),
     Folder(PathBuf),
+    /// In a server that only running services ask.
+    Elsewhere,
 }
 
 impl Feeds {
     pub(crate) const fn of(rooms: Rooms) -> Self {
         Self(Where::Service(rooms))
+    }
+
+    /// Those that no service uses now, as `push.feeds` says; the caller has locked the data
+    /// folder. Shared ones are only read through a running service.
+    #[must_use]
+    pub fn at_rest(feeds: &FeedsUrl, data_dir: &Path) -> Self {
+        if feeds.is_log() { Self::in_folder(data_dir) } else { Self(Where::Elsewhere) }
     }
 
     /// Those in a data folder that the caller has locked.
@@ -84,6 +94,7 @@ impl Feeds {
         let after = after.map(|id| id.parse::<Position>().ok().with_context(|| format!("{id:?} is no event's id")));
         let from = match &self.0 {
             Where::Service(rooms) => From::Service(rooms.clone()),
+            Where::Elsewhere => anyhow::bail!("push.feeds is a Redis: feeds are read through a running push service"),
             Where::Folder(folder) => {
                 let path = file_of(folder, room);
                 let feed = tokio::task::spawn_blocking(move || read(&path)).await??;

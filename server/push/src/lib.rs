@@ -12,6 +12,7 @@ mod draft;
 mod egress;
 mod feed;
 mod feeds;
+mod feeds_url;
 mod frame;
 mod hello;
 mod limiter;
@@ -45,6 +46,7 @@ use serde::{Deserialize, Serialize};
 use tarpc::server::Channel as _;
 
 pub use crate::feeds::{Appended, FeedLine, FeedReader, Feeds};
+pub use crate::feeds_url::FeedsUrl;
 use crate::record::Retention;
 use crate::revocation_feed::RevocationFeed;
 use crate::rooms::{Home, Rooms};
@@ -57,7 +59,7 @@ use crate::store::RevocationStore;
 pub struct Settings {
     /// Where feeds are kept: `log:` is append-only files in the data folder, for one process;
     /// `redis://[:password@]host[:port][/db][?prefix=…]` is a Redis that any number share.
-    pub feeds: String,
+    pub feeds: FeedsUrl,
     /// See [`FlowRate::rate_per_s`]; dynamic.
     pub rate_per_s: NonZeroU32,
     /// See [`FlowRate::burst`]; dynamic.
@@ -146,7 +148,7 @@ impl Push {
         };
         let rooms = Rooms::new(home, settings.clone(), flow, platform.clock.clone(), platform.lifecycle.clone());
         if let Some((shared, revocations)) = shared {
-            shared.follow(&rooms, &revocations, &platform.lifecycle);
+            shared.follow(&rooms, &revocations, platform);
         }
         platform.lifecycle.spawn("push.keep_house", rooms.clone().keep_house());
         let revoked = platform.verifier.revocations().clone();
@@ -193,10 +195,20 @@ impl Push {
     }
 }
 
+/// What is wrong with the store that `push.feeds` names, for whoever checks a site: an error
+/// if it can't be used, and warnings of what works until it matters.
+///
+/// # Errors
+/// In one line that names the key, without the password.
+pub async fn examine(feeds: &FeedsUrl) -> anyhow::Result<Vec<String>> {
+    if feeds.is_log() { Ok(Vec::new()) } else { Ok(Shared::open(feeds).await?.1) }
+}
+
 /// Opens what `push.feeds` names.
 async fn open_store(settings: &Settings, platform: &Platform) -> anyhow::Result<(Home, RevocationStore)> {
-    if settings.feeds != "log:" {
-        let shared = Shared::open(&settings.feeds).await?;
+    if !settings.feeds.is_log() {
+        let (shared, warnings) = Shared::open(&settings.feeds).await?;
+        warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
         let revocations = SharedRevocations::new(shared.link.clone(), platform.clock.clone());
         return Ok((Home::Shared(shared), RevocationStore::Shared(revocations)));
     }

@@ -23,7 +23,7 @@ const MAX_DATA_BYTES: usize = 32 << 10;
 const MAX_PUBLISH_BYTES: usize = 1 << 20;
 /// What is left of a call's time for the way back.
 const RETURN_MARGIN: Duration = Duration::from_millis(200);
-/// The same, of a publication's.
+/// The same, of a call that waits for a room's writer.
 const ANSWER_MARGIN: Duration = Duration::from_millis(20);
 
 impl Contract for Push {
@@ -40,16 +40,10 @@ impl Contract for Push {
         bounded("bytes of data in all", bytes, MAX_PUBLISH_BYTES)?;
         let (answer, published) = oneshot::channel();
         self.rooms.send(request.room, Command::Publish { publications: request.publications, answer }).await?;
-        // A store that hangs costs the caller no more than its time.
-        let time_left = context.deadline.saturating_duration_since(Instant::now());
-        let deadline = tokio::time::Instant::now() + time_left.saturating_sub(ANSWER_MARGIN.min(time_left / 4));
-        match tokio::time::timeout_at(deadline, published).await {
-            Ok(published) => published.map_err(|_| ended())?,
-            Err(_) => Err(Refusal::new(Code::Unavailable, "the room's feed does not answer").retry_after_ms(1_000)),
-        }
+        answered(&context, published).await
     }
 
-    async fn retain(self, _: Context, request: Retain) -> Result<Retained, Refusal> {
+    async fn retain(self, context: Context, request: Retain) -> Result<Retained, Refusal> {
         bounded("states", request.states.len() + request.lotteries.len(), MAX_STATES)?;
         let rooms = request.states.into_iter().map(|state| (state.id, State::Room(Box::new(state))));
         let lotteries = request.lotteries.into_iter().map(|(room, state)| (room, State::Lottery(Box::new(state))));
@@ -60,7 +54,7 @@ impl Contract for Push {
             pending.push(done);
         }
         for done in pending {
-            done.await.map_err(|_| ended())??;
+            answered(&context, done).await?;
         }
         Ok(Retained {})
     }
@@ -103,6 +97,16 @@ impl Push {
                 Refusal::new(Code::Unavailable, "the feed of ended log-ins is not available").retry_after_ms(1_000)
             }
         }
+    }
+}
+
+/// A writer's answer. A store that hangs costs the caller no more than its time.
+async fn answered<T>(context: &Context, answer: oneshot::Receiver<Result<T, Refusal>>) -> Result<T, Refusal> {
+    let time_left = context.deadline.saturating_duration_since(Instant::now());
+    let wait = time_left.saturating_sub(ANSWER_MARGIN.min(time_left / 4));
+    match tokio::time::timeout(wait, answer).await {
+        Ok(answer) => answer.map_err(|_| ended())?,
+        Err(_) => Err(Refusal::new(Code::Unavailable, "the room's feed does not answer").retry_after_ms(1_000)),
     }
 }
 

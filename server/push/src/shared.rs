@@ -19,7 +19,7 @@ mod tails;
 mod viewers;
 mod wire;
 
-use common::Lifecycle;
+use common::Platform;
 
 pub(crate) use self::link::Link;
 pub(crate) use self::mirror::{Mirror, blank, load};
@@ -27,6 +27,7 @@ pub(crate) use self::news::Subscriptions;
 pub(crate) use self::revocations::SharedRevocations;
 pub(crate) use self::viewers::ViewerCounts;
 pub(crate) use self::wire::{Head as RemoteHead, Message, News, Page, Place};
+use crate::FeedsUrl;
 use crate::rooms::Rooms;
 
 /// What the processes share. Clones are the same one.
@@ -38,28 +39,25 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
-    /// Reaches the Redis that `push.feeds` names.
+    /// Reaches the Redis that `push.feeds` names; also says what may be wrong with it.
     ///
     /// # Errors
     /// In one line, without the password: it can't be used.
-    pub(crate) async fn open(url: &str) -> anyhow::Result<Self> {
-        let link = Link::open(url).await.map_err(|error| anyhow::anyhow!("push.feeds: {error:#}"))?;
+    pub(crate) async fn open(url: &FeedsUrl) -> anyhow::Result<(Self, Vec<String>)> {
+        let opened = Link::open(url.reveal()).await;
+        let (link, warnings) = opened.map_err(|error| anyhow::anyhow!("push.feeds: {error:#}"))?;
         let (subscriptions, viewers) = (Subscriptions::default(), ViewerCounts::new(link.clone()));
-        Ok(Self { link, subscriptions, viewers })
+        Ok((Self { link, subscriptions, viewers }, warnings))
     }
 
     /// Begins to follow what others write, for these rooms.
-    pub(crate) fn follow(&self, rooms: &Rooms, revocations: &SharedRevocations, lifecycle: &Lifecycle) {
+    pub(crate) fn follow(&self, rooms: &Rooms, revocations: &SharedRevocations, platform: &Platform) {
         let hear = news::hear(self.clone(), rooms.clone(), revocations.clone());
-        let check = tails::check(self.clone(), rooms.clone());
+        let check = tails::check(self.clone(), rooms.clone(), platform.health.clone());
         // To the hard end: viewers that are being sent away get what comes until then.
-        let hard = lifecycle.hard().clone();
-        lifecycle.spawn("push.hear_news", async move {
-            _ = hard.run_until_cancelled(hear).await;
-        });
-        let hard = lifecycle.hard().clone();
-        lifecycle.spawn("push.check_tails", async move {
-            _ = hard.run_until_cancelled(check).await;
+        let hard = platform.lifecycle.hard().clone();
+        platform.lifecycle.spawn("push.follow", async move {
+            _ = hard.run_until_cancelled(async { tokio::join!(hear, check) }).await;
         });
     }
 }

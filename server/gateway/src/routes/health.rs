@@ -47,8 +47,8 @@ async fn healthz() -> Json<Alive> {
 struct Ready {
     /// `ready`.
     status: &'static str,
-    /// The parts that were asked, each `ok`.
-    parts: BTreeMap<&'static str, &'static str>,
+    /// The parts that were asked: `ok`, or `degraded:` and why.
+    parts: BTreeMap<&'static str, String>,
 }
 
 /// Can the process take traffic?
@@ -69,7 +69,8 @@ async fn readyz(State(platform): State<Platform>) -> Response {
         wrong.push("process: stopping".to_owned());
     }
     if wrong.is_empty() {
-        let parts = parts.into_keys().map(|part| (part, "ok")).collect();
+        let mut parts: BTreeMap<_, _> = parts.into_keys().map(|part| (part, "ok".to_owned())).collect();
+        parts.extend(platform.health.degraded().into_iter().map(|(part, why)| (part, format!("degraded: {why}"))));
         return Json(Ready { status: "ready", parts }).into_response();
     }
     Problem::from(Refusal::new(Code::Unavailable, wrong.join("; ")).retry_after_ms(1_000)).into_response()

@@ -15,7 +15,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 
 fn settings() -> Settings {
     Settings {
-        feeds: "log:".to_owned(),
+        feeds: crate::FeedsUrl::log(),
         rate_per_s: 50.try_into().unwrap(),
         burst: 100.try_into().unwrap(),
         egress_mbps: 1,

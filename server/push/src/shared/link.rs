@@ -43,11 +43,11 @@ struct Open {
 
 impl Link {
     /// A link that has been up once: the server is there, takes the password, and is one that
-    /// feeds can be kept in.
+    /// feeds can be kept in. Also says what works until it matters.
     ///
     /// # Errors
     /// It is not; the message names the server, never the password.
-    pub(crate) async fn open(url: &str) -> anyhow::Result<Self> {
+    pub(crate) async fn open(url: &str) -> anyhow::Result<(Self, Vec<String>)> {
         let address = Address::parse(url)?;
         let client = Client::open(address.server.clone()).map_err(|error| anyhow::anyhow!("{}", error.category()))?;
         let inner = Inner { client, address, open: Mutex::default(), dialling: tokio::sync::Mutex::default() };
@@ -62,31 +62,32 @@ impl Link {
             }
             tokio::time::sleep(DIAL_PAUSE).await;
         }
-        link.examine().await.with_context(|| format!("the Redis at {}", link.inner.address.shown))?;
-        Ok(link)
+        let at = &link.inner.address.shown;
+        let warnings = link.examine().await.with_context(|| format!("the Redis at {at}"))?;
+        let warnings = warnings.iter().map(|warning| format!("push.feeds: the Redis at {at} has {warning}")).collect();
+        Ok((link, warnings))
     }
 
-    /// Refuses what can't work, and warns of what works until it matters.
-    async fn examine(&self) -> anyhow::Result<()> {
+    /// Refuses what can't work.
+    async fn examine(&self) -> anyhow::Result<Vec<String>> {
         // Who gives no password where one is needed is told so only now.
         self.command::<()>(&redis::cmd("PING")).await?;
         let info: Result<String, _> = self.command(redis::cmd("INFO").arg("everything")).await;
-        let Ok(info) = info else { return Ok(()) }; // its user may not ask
+        let Ok(info) = info else { return Ok(Vec::new()) }; // its user may not ask
         let of = |name: &str| info.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':')).map(str::trim);
         ensure!(of("redis_mode") != Some("cluster"), "Redis Cluster is not supported; use one server");
         ensure!(of("role") != Some("slave"), "it is a replica, which takes no writes");
-        let at = &self.inner.address.shown;
+        let mut warnings = Vec::new();
         if let Some(policy) = of("maxmemory_policy").filter(|policy| *policy != "noeviction") {
-            tracing::warn!(
-                "push.feeds: the Redis at {at} has maxmemory-policy {policy}; with anything but noeviction it throws feeds away when it is full"
-            );
+            warnings.push(format!(
+                "maxmemory-policy {policy}: when it is full it throws feeds away; noeviction is required"
+            ));
         }
         if of("aof_enabled") == Some("0") {
-            tracing::warn!(
-                "push.feeds: the Redis at {at} has no append-only file (appendonly no); what it loses in a restart is gone, and viewers get a gap"
-            );
+            warnings
+                .push("no append-only file (appendonly no): a restart loses feeds, and viewers get a gap".to_owned());
         }
-        Ok(())
+        Ok(warnings)
     }
 
     /// A key or channel of ours.

@@ -78,7 +78,10 @@ impl SharedRevocations {
         for revocation in revocations {
             append.arg(&revocation.source).arg(revocation.until_ms).arg(rmp_serde::to_vec_named(revocation)?);
         }
-        self.link.script(&append).await
+        self.link.script::<()>(&append).await?;
+        let known = revocations.iter().map(|revocation| (revocation.source.clone(), revocation.clone()));
+        self.known().ended.extend(known);
+        Ok(())
     }
 
     /// What comes after `after`; waits up to `wait` for something new, or for Redis.
@@ -109,11 +112,9 @@ impl SharedRevocations {
             let now_ms = self.clock.now().0;
             let known: Vec<Revocation> = self.known().ended.values().filter(|r| r.until_ms > now_ms).cloned().collect();
             tracing::warn!(ended = known.len(), "Redis has lost ended log-ins; they are appended again");
+            self.append(&[]).await?; // begins another epoch, if nobody has
             for known in known.chunks(500) {
                 self.append(known).await?;
-            }
-            if known.is_empty() {
-                self.append(&[]).await?;
             }
             page = self.read(seen).await?;
         }
@@ -130,7 +131,8 @@ impl SharedRevocations {
 
     fn has_lost(&self, head: &Position) -> bool {
         let known = self.known();
-        head.epoch < known.epoch || (head.epoch == known.epoch && head.seq < known.last)
+        // Also in an epoch that another process has begun: it may have known less.
+        known.epoch != 0 && (head.epoch != known.epoch || head.seq < known.last)
     }
 
     /// What comes after `seen`, where the feed is now, and the position after the last of them.

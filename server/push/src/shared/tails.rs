@@ -4,6 +4,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use common::health::Health;
+
 use super::Shared;
 use super::wire::{Keys, tag};
 use crate::room::Room;
@@ -14,7 +16,7 @@ const EVERY: Duration = Duration::from_secs(1);
 const AT_ONCE: usize = 1_000;
 
 /// Looks, for ever; whoever is behind is woken to read.
-pub(super) async fn check(shared: Shared, rooms: Rooms) {
+pub(super) async fn check(shared: Shared, rooms: Rooms, health: Health) {
     let mut was_up = true;
     loop {
         // A connection for news that is new may have missed something before.
@@ -22,6 +24,8 @@ pub(super) async fn check(shared: Shared, rooms: Rooms) {
         let checked = check_once(&shared, &rooms.in_use()).await;
         let is_up = checked.is_ok();
         metrics::gauge!("goligoli_push_feeds_up").set(f64::from(u8::from(is_up)));
+        // Not a reason to send viewers elsewhere: it is away for all processes, and theirs stay.
+        health.degrade("feeds", checked.as_ref().err().map(|error| format!("Redis is away: {error:#}")));
         match checked {
             Err(error) if was_up => {
                 tracing::error!(error = %format!("{error:#}"), "Redis is away: nothing is shown live until it is back");

@@ -11,7 +11,7 @@ use std::sync::LazyLock;
 use anyhow::{Context as _, ensure};
 use idl::RoomId;
 use idl::event::{LotteryState, RoomState, SuppressedEvent};
-use redis::{FromRedisValue, ParsingError, Script, ScriptInvocation, Value};
+use redis::{FromRedisValue, Script, ScriptInvocation, Value};
 
 use super::link::Link;
 use crate::feed::{Feed, Followed};
@@ -191,7 +191,7 @@ impl Page {
 
     fn parse(value: Value) -> anyhow::Result<Self> {
         type Parts = (Vec<Vec<u8>>, Vec<Vec<u8>>, Vec<String>, Vec<String>);
-        let (head, events, gone, marks) = Parts::from_redis_value(value).map_err(unreadable)?;
+        let (head, events, gone, marks) = Parts::from_redis_value(value).context("a feed can't be read")?;
         let (pairs, _) = events.as_chunks::<2>();
         let event = |[id, body]: &[Vec<u8>; 2]| {
             let seq = std::str::from_utf8(id)?.strip_suffix("-0").context("an event's id is not one of ours")?;
@@ -230,10 +230,6 @@ impl Head {
 
 fn number(text: &[u8]) -> anyhow::Result<u64> {
     Ok(std::str::from_utf8(text)?.parse()?)
-}
-
-fn unreadable(error: ParsingError) -> anyhow::Error {
-    anyhow::anyhow!("a feed can't be read: {error}")
 }
 
 /// A change as its append published it.

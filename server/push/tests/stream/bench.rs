@@ -40,7 +40,7 @@ pub(crate) struct Bench {
 /// Everything passes, nothing waits long.
 pub(crate) fn settings() -> Settings {
     Settings {
-        feeds: crate::stores::feeds(),
+        feeds: crate::stores::feeds().as_str().into(),
         rate_per_s: 100_000.try_into().unwrap(),
         burst: 100_000.try_into().unwrap(),
         tick_ms: 1,

@@ -5,8 +5,8 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use common::rpc::{answer, within};
-use idl::Code;
-use idl::push::Publish;
+use idl::push::{FollowRevocations, Publish, Revocation, RevocationPage, Revoke};
+use idl::{Code, DeviceId, Refusal, UserId};
 use push::Settings;
 
 use crate::bench::{Bench, Event, ROOM, Viewer, danmaku, settings};
@@ -80,6 +80,11 @@ async fn insist(bench: &Bench, n: u64) -> Duration {
     began.elapsed()
 }
 
+async fn revocations(bench: &Bench, after: Option<String>) -> Result<RevocationPage, Refusal> {
+    let ask = FollowRevocations { after, wait_ms: 0 };
+    answer(bench.push.revocations(within(Duration::from_secs(2)), ask).await)
+}
+
 /// The next event that is not about the totals or the position.
 async fn next(viewer: &mut Viewer) -> Event {
     loop {
@@ -122,6 +127,7 @@ async fn a_redis_that_is_killed_and_comes_back_costs_nothing_that_was_accepted()
         for viewer in &mut viewers {
             assert_eq!(viewer.numbers_until(5).await, [1, 2, 3, 4, 5]);
         }
+        let ended = revocations(&one, None).await.unwrap();
         redis.kill();
         for bench in [&one, &two] {
             let began = Instant::now();
@@ -129,7 +135,11 @@ async fn a_redis_that_is_killed_and_comes_back_costs_nothing_that_was_accepted()
             assert_eq!(refusal.code, Code::Unavailable);
             assert!(refusal.retry_after_ms.is_some() && began.elapsed() < Duration::from_secs(2));
         }
+        let known = revocations(&one, Some(ended.next.clone())).await.unwrap();
+        assert_eq!((known.revocations.len(), known.next), (0, ended.next), "who knows some goes on with them");
+        assert_eq!(revocations(&two, None).await.unwrap_err().code, Code::Unavailable);
         tokio::time::sleep(Duration::from_millis(1_200)).await;
+        assert!(one.platform.health.degraded().contains_key("feeds") && one.platform.health.parts().is_empty());
         redis.restart();
         let healed = insist(&two, 6).await;
         assert!(healed < Duration::from_secs(3), "{healed:?}");
@@ -154,10 +164,23 @@ async fn a_redis_that_has_forgotten_all_gives_a_gap_and_goes_on() {
             viewer.numbers_until(4).await;
             seen = viewer.next_of("danmaku").await.id.unwrap();
         }
+        let revocation = Revocation {
+            source: "device:1".to_owned(),
+            user: UserId(1),
+            device: DeviceId(1),
+            until_ms: 1_700_000_900_000,
+        };
+        let revoke = Revoke { revocations: vec![revocation.clone()] };
+        answer(one.push.revoke(within(Duration::from_secs(2)), revoke).await).unwrap();
+        let ended = revocations(&two, None).await.unwrap();
         redis.kill();
         redis.forget();
         redis.restart();
         insist(&two, 6).await;
+        for (bench, after) in [(&two, Some(ended.next)), (&one, None), (&one, Some("1-1".to_owned()))] {
+            let page = revocations(bench, after).await.unwrap();
+            assert_eq!(page.revocations, std::slice::from_ref(&revocation), "whoever knew it has told it again");
+        }
         for viewer in &mut viewers {
             let gap = next(viewer).await;
             assert_eq!((gap.event.as_str(), gap.data["n"].as_u64()), ("gap", None));
@@ -243,12 +266,12 @@ async fn a_redis_that_hangs_costs_a_caller_its_time_and_no_more() {
                 assert!(asked.elapsed() < deadline + Duration::from_millis(100), "{:?}", asked.elapsed());
             }
             // A heartbeat: an id and nothing else.
-            while viewers[0].next().await.expect("viewers stay connected").event != "" {}
+            while !viewers[0].next().await.expect("viewers stay connected").event.is_empty() {}
         }
         redis.signal("-CONT");
         let healed = insist(&one, 4).await;
         assert!(healed < Duration::from_secs(3), "{healed:?}");
-        two.say([5]).await;
+        insist(&two, 5).await;
         for viewer in &mut viewers {
             assert_eq!(viewer.numbers_until(5).await, [4, 5], "once, in spite of all the tries");
         }
@@ -273,7 +296,7 @@ async fn what_can_not_be_used_is_refused_in_one_line_without_the_password() {
         // It is up.
         drop(Bench::start(settings()).await);
         for feeds in wrong {
-            let error = Bench::refused(Settings { feeds, ..settings() }).await;
+            let error = Bench::refused(Settings { feeds: feeds.as_str().into(), ..settings() }).await;
             assert!(error.starts_with("push.feeds: "), "{error}");
             assert!(!error.contains("s3cre") && !error.contains('\n'), "{error}");
         }
