@@ -192,3 +192,42 @@ async fn a_store_that_is_away_fails_soon_and_lets_the_process_start() {
     }
     lifecycle.stop(Duration::from_secs(5)).await;
 }
+
+#[tokio::test]
+async fn reading_goes_on_where_a_connection_broke() {
+    use tokio::io::AsyncReadExt as _;
+    let Some(settings) = of_server() else { return };
+    let (lifecycle, root) = (Lifecycle::new(), fresh_root());
+    let server = native::server("NATIVE_S3_URL").unwrap();
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let through = format!("http://{}", listener.local_addr().unwrap());
+    let to = server.trim_start_matches("http://").to_owned();
+    lifecycle.spawn_one_of_many(async move {
+        while let Ok((near, _)) = listener.accept().await {
+            let far = tokio::net::TcpStream::connect(&to).await.unwrap();
+            let ((mut asks, mut answers), (far_in, mut far_out)) = (near.into_split(), far.into_split());
+            Lifecycle::new().spawn_one_of_many(async move { _ = tokio::io::copy(&mut asks, &mut far_out).await });
+            // Each connection brings a million bytes and is gone.
+            Lifecycle::new().spawn_one_of_many(async move {
+                _ = tokio::io::copy(&mut far_in.take(1_000_000), &mut answers).await;
+            });
+        }
+    });
+    let direct = Objects::connect(&settings, Path::new("."), &lifecycle).await.unwrap();
+    let broken = Settings { url: settings.url.replace(&server, &through), ..settings };
+    let broken = Objects::connect(&broken, Path::new("."), &lifecycle).await.unwrap();
+    let key = format!("{root}/x.bin");
+    let body: Vec<u8> = (0..3_500_000_u32).map(|n| n.to_le_bytes()[(n % 3) as usize]).collect();
+    direct.put(&key, body.clone().into()).await.unwrap();
+    assert!(broken.get(&key).await.unwrap().unwrap() == body, "it is read whole");
+    let mut reader = broken.open_object(&key).await.unwrap().unwrap();
+    reader.next().await.unwrap();
+    direct.put(&key, Bytes::from_static(b"another")).await.unwrap();
+    let rest = async {
+        while reader.next().await?.is_some() {}
+        anyhow::Ok(())
+    };
+    assert!(rest.await.is_err(), "parts of two objects are not put together");
+    direct.delete_all(&root).await.unwrap();
+    lifecycle.stop(Duration::from_millis(100)).await;
+}

@@ -45,7 +45,9 @@ impl Fault {
             Self::Refused { code, message } => match code.as_str() {
                 "NoSuchBucket" => anyhow::anyhow!("objects.url: there is no bucket {bucket:?} at {endpoint}"),
                 // The second is VersityGW's.
-                "InvalidAccessKeyId" | "XAdminUserNotFound" => anyhow::anyhow!("objects.access_key is not known at {endpoint}"),
+                "InvalidAccessKeyId" | "XAdminUserNotFound" => {
+                    anyhow::anyhow!("objects.access_key is not known at {endpoint}")
+                }
                 "SignatureDoesNotMatch" => {
                     anyhow::anyhow!("objects.secret_key is not the one of objects.access_key at {endpoint}")
                 }

@@ -22,9 +22,7 @@ impl S3 {
                     self.0.bucket.list_page(below, slash, after.clone(), None, most)
                 };
                 let (page, _) = self.send(WITHIN, page).await.map_err(|fault| self.failed(fault))?;
-                folders.extend(
-                    page.common_prefixes.iter().flatten().filter_map(|found| folder(&below, &found.prefix)),
-                );
+                folders.extend(page.common_prefixes.iter().flatten().filter_map(|found| folder(&below, &found.prefix)));
                 match page.next_continuation_token.filter(|_| page.is_truncated) {
                     Some(token) => after = Some(token),
                     None => break,

@@ -4,15 +4,21 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use bytes::Bytes;
+use http::{HeaderValue, StatusCode, header};
 
 use super::fault::Fault;
-use super::{AGAIN_AFTER, S3, WITHIN};
+use super::{AGAIN_AFTER, S3};
 use crate::objects::PIECE_BYTES;
 
 /// So long holds the link that an object is read by; it is used at once.
 const LINK_SECONDS: u32 = 60;
+/// The longest wait for its beginning: whoever reads is waited for, too.
+const BEGINS_WITHIN: Duration = Duration::from_secs(3);
 /// The longest wait for more of an object.
 const PIECE_WITHIN: Duration = Duration::from_secs(10);
+/// How often what breaks off is gone on with from there: a server restarts, or does not like
+/// to wait for a slow reader.
+const RESUMED: u32 = 5;
 
 pub(super) fn client() -> anyhow::Result<reqwest::Client> {
     let client = reqwest::Client::builder()
@@ -27,38 +33,30 @@ pub(super) fn client() -> anyhow::Result<reqwest::Client> {
 /// An object that is being read.
 #[derive(Debug)]
 pub struct Reader {
-    response: reqwest::Response,
-    /// What came of it and was not given yet.
-    come: Bytes,
-    bytes: u64,
+    s3: S3,
     key: String,
+    bytes: u64,
+    /// Which of all objects that the key may have had.
+    etag: Option<HeaderValue>,
+    response: reqwest::Response,
+    /// How much has come, and what of it was not given yet.
+    come: u64,
+    rest: Bytes,
+    resumed: u32,
 }
 
 impl Reader {
     pub(super) async fn open(s3: &S3, key: &str) -> Result<Option<Self>, Fault> {
-        let link = s3.0.bucket.presign_get(key, LINK_SECONDS, None).await?;
-        let tries = async {
-            match s3.0.client.get(&link).send().await {
-                Err(error) if !error.is_timeout() => {
-                    tokio::time::sleep(AGAIN_AFTER).await;
-                    s3.0.client.get(&link).send().await
-                }
-                response => response,
-            }
+        let response = match request(s3, key, 0, None).await {
+            Err(Fault::Missing) => return Ok(None),
+            response => response?,
         };
-        let response = tokio::time::timeout(WITHIN, tries).await.map_err(|_| Fault::late(WITHIN))??;
-        let status = response.status();
-        if !status.is_success() {
-            let body = tokio::time::timeout(WITHIN, response.text()).await.map_err(|_| Fault::late(WITHIN))??;
-            return match Fault::of(status.as_u16(), &body) {
-                Fault::Missing => Ok(None),
-                fault => Err(fault),
-            };
-        }
-        let length = response.headers().get(http::header::CONTENT_LENGTH);
+        let length = response.headers().get(header::CONTENT_LENGTH);
         let bytes = length.and_then(|length| length.to_str().ok()?.parse().ok());
         let bytes = bytes.ok_or_else(|| Fault::Other("an object without its length".to_owned()))?;
-        Ok(Some(Self { response, come: Bytes::new(), bytes, key: key.to_owned() }))
+        let etag = response.headers().get(header::ETAG).cloned();
+        let (s3, key) = (s3.clone(), key.to_owned());
+        Ok(Some(Self { s3, key, bytes, etag, response, come: 0, rest: Bytes::new(), resumed: 0 }))
     }
 
     pub(crate) const fn bytes(&self) -> u64 {
@@ -66,13 +64,65 @@ impl Reader {
     }
 
     pub(crate) async fn next(&mut self) -> anyhow::Result<Option<Bytes>> {
-        while self.come.is_empty() {
-            let more = tokio::time::timeout(PIECE_WITHIN, self.response.chunk()).await;
-            let more = more.map_err(|_| Fault::late(PIECE_WITHIN)).and_then(|more| more.map_err(Fault::from));
-            let more = more.map_err(|fault| fault.explained("the bucket", "the object store"));
+        while self.rest.is_empty() {
+            let more = match self.more().await {
+                Err(fault) if self.resumed < RESUMED => self.resume(fault).await,
+                more => more,
+            };
+            let more = more.map_err(|fault| self.s3.failed(fault));
             let Some(more) = more.with_context(|| format!("reading {}", self.key))? else { return Ok(None) };
-            self.come = more;
+            self.come += more.len() as u64;
+            self.rest = more;
         }
-        Ok(Some(self.come.split_to(self.come.len().min(PIECE_BYTES))))
+        Ok(Some(self.rest.split_to(self.rest.len().min(PIECE_BYTES))))
     }
+
+    async fn more(&mut self) -> Result<Option<Bytes>, Fault> {
+        let more = tokio::time::timeout(PIECE_WITHIN, self.response.chunk()).await;
+        Ok(more.map_err(|_| Fault::late(PIECE_WITHIN))??)
+    }
+
+    /// Goes on where it broke off, if the object is still the same.
+    async fn resume(&mut self, broke: Fault) -> Result<Option<Bytes>, Fault> {
+        self.resumed += 1;
+        tokio::time::sleep(AGAIN_AFTER * self.resumed).await;
+        match request(&self.s3, &self.key, self.come, self.etag.as_ref()).await {
+            Ok(response) if self.come == 0 || response.status() == StatusCode::PARTIAL_CONTENT => {
+                self.response = response;
+            }
+            Err(fault @ Fault::Away(_)) => return Err(fault),
+            _ => return Err(broke),
+        }
+        self.more().await
+    }
+}
+
+/// Asks for an object from a byte on.
+async fn request(s3: &S3, key: &str, from: u64, etag: Option<&HeaderValue>) -> Result<reqwest::Response, Fault> {
+    let link = s3.0.bucket.presign_get(key, LINK_SECONDS, None).await?;
+    let send = || {
+        let mut request = s3.0.client.get(&link);
+        if from > 0 {
+            request = request.header(header::RANGE, format!("bytes={from}-"));
+        }
+        if let Some(etag) = etag {
+            request = request.header(header::IF_MATCH, etag);
+        }
+        request.send()
+    };
+    let answer = async {
+        let response = match send().await {
+            Err(error) if !error.is_timeout() => {
+                tokio::time::sleep(AGAIN_AFTER).await;
+                send().await?
+            }
+            response => response?,
+        };
+        if response.status().is_success() {
+            return Ok(response);
+        }
+        let status = response.status().as_u16();
+        Err(Fault::of(status, &response.text().await?))
+    };
+    tokio::time::timeout(BEGINS_WITHIN, answer).await.unwrap_or_else(|_| Err(Fault::late(BEGINS_WITHIN)))
 }

@@ -4,8 +4,8 @@
 use std::sync::Weak;
 use std::time::Duration;
 
-use anyhow::Context as _;
 use ::s3::serde_types::Part;
+use anyhow::Context as _;
 use tokio::sync::mpsc;
 
 use super::fault::Fault;

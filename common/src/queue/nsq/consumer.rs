@@ -126,7 +126,12 @@ impl Consumer {
         match self.publisher.deliver(&dead, delivery.bytes().to_vec(), DEAD_WITHIN).await {
             Ok(()) => delivery.finish().await,
             Err(error) => {
-                tracing::warn!(topic = dead, body, error = format!("{error:#}"), "a dead message could not be kept yet");
+                tracing::warn!(
+                    topic = dead,
+                    body,
+                    error = format!("{error:#}"),
+                    "a dead message could not be kept yet"
+                );
                 delivery.give_back(BACK_IN).await;
             }
         }
@@ -175,7 +180,11 @@ impl Feeds {
         });
         for watched in self.watched.values_mut() {
             if watched.is_broken(found) {
-                tracing::warn!(topic = consumer.topic, nsqd = watched.feed.nsqd, "a connection brings nothing; a new one is made");
+                tracing::warn!(
+                    topic = consumer.topic,
+                    nsqd = watched.feed.nsqd,
+                    "a connection brings nothing; a new one is made"
+                );
                 metrics::counter!("goligoli_queue_renewed_total", "topic" => consumer.topic).increment(1);
                 watched.feed.renew.notify_one();
             }

@@ -73,7 +73,7 @@ struct Client {
 
 impl Lookup {
     pub(super) fn new(address: &Address) -> anyhow::Result<Self> {
-        let client = reqwest::Client::builder().timeout(WITHIN).connect_timeout(WITHIN).build();
+        let client = reqwest::Client::builder().timeout(WITHIN).connect_timeout(WITHIN).no_proxy().build();
         Ok(Self { client: client.context("making the queue's client")?, lookupds: address.lookupds.clone() })
     }
 
@@ -102,7 +102,8 @@ impl Lookup {
         let https: BTreeSet<_> =
             producers.into_iter().map(|p| format!("http://{}:{}", p.broadcast_address, p.http_port)).collect();
         let query = format!("stats?format=json&include_clients=true&include_mem=false&topic={topic}&channel={channel}");
-        let stats = futures::future::join_all(https.iter().map(|nsqd| self.get::<Stats>(format!("{nsqd}/{query}")))).await;
+        let stats =
+            futures::future::join_all(https.iter().map(|nsqd| self.get::<Stats>(format!("{nsqd}/{query}")))).await;
         let mut in_flight = (!stats.is_empty() && stats.iter().all(Option::is_some)).then(HashMap::new);
         let mut depth = 0;
         for channel in stats.into_iter().flatten().flat_map(|stats| stats.topics).flat_map(|topic| topic.channels) {

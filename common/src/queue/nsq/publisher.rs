@@ -157,7 +157,9 @@ impl Sending {
         metrics::gauge!("goligoli_queue_up").set(if is_away { 0.0 } else { 1.0 });
         if self.is_away.swap(is_away, Ordering::Relaxed) != is_away {
             match is_away {
-                true => tracing::warn!(nsqds = ?self.nsqds, "the queue is away; what it would carry waits or is dropped"),
+                true => {
+                    tracing::warn!(nsqds = ?self.nsqds, "the queue is away; what it would carry waits or is dropped")
+                }
                 false => tracing::info!("the queue is back"),
             }
         }

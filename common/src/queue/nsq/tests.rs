@@ -35,25 +35,29 @@ impl Servers {
         let ports = [free_port(), free_port(), free_port(), free_port()].map(|listener| listener.1);
         let lookupd = [ports[0], ports[1]];
         let folder = tempfile::tempdir().unwrap();
-        let child = spawn("nsqlookupd", &[
-            format!("--http-address=127.0.0.1:{}", lookupd[0]),
-            format!("--tcp-address=127.0.0.1:{}", lookupd[1]),
-        ]);
-        let mut servers = Self { folder, lookupd, nsqd: [ports[2], ports[3]], _lookupd: child, running: None, broadcast: None };
+        let child = spawn(
+            "nsqlookupd",
+            &[format!("--http-address=127.0.0.1:{}", lookupd[0]), format!("--tcp-address=127.0.0.1:{}", lookupd[1])],
+        );
+        let mut servers =
+            Self { folder, lookupd, nsqd: [ports[2], ports[3]], _lookupd: child, running: None, broadcast: None };
         servers.start_nsqd().await;
         Some(servers)
     }
 
     async fn start_nsqd(&mut self) {
-        self.running = Some(spawn("nsqd", &[
-            format!("--data-path={}", self.folder.path().display()),
-            format!("--http-address=127.0.0.1:{}", self.nsqd[0]),
-            format!("--tcp-address=127.0.0.1:{}", self.nsqd[1]),
-            format!("--lookupd-tcp-address=127.0.0.1:{}", self.lookupd[1]),
-            "--broadcast-address=127.0.0.1".to_owned(),
-            format!("--broadcast-tcp-port={}", self.broadcast.unwrap_or(self.nsqd[1])),
-            "--msg-timeout=10s".to_owned(),
-        ]));
+        self.running = Some(spawn(
+            "nsqd",
+            &[
+                format!("--data-path={}", self.folder.path().display()),
+                format!("--http-address=127.0.0.1:{}", self.nsqd[0]),
+                format!("--tcp-address=127.0.0.1:{}", self.nsqd[1]),
+                format!("--lookupd-tcp-address=127.0.0.1:{}", self.lookupd[1]),
+                "--broadcast-address=127.0.0.1".to_owned(),
+                format!("--broadcast-tcp-port={}", self.broadcast.unwrap_or(self.nsqd[1])),
+                "--msg-timeout=10s".to_owned(),
+            ],
+        ));
         let up = async {
             while TcpStream::connect(("127.0.0.1", self.nsqd[1])).await.is_err() {
                 tokio::time::sleep(Duration::from_millis(20)).await;
@@ -237,7 +241,10 @@ async fn a_stop_gives_back_what_was_not_begun() {
     let (sender, mut seen) = mpsc::unbounded_channel();
     let handler = move |message: Message| {
         sender.send(message.body).unwrap();
-        async move { tokio::time::sleep(Duration::from_secs(1)).await; Ok::<(), &str>(()) }
+        async move {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            Ok::<(), &str>(())
+        }
     };
     queue.consume(topic, 1, SOON, &lifecycle, handler).unwrap();
     for body in ["one", "two", "three"] {
