@@ -22,6 +22,7 @@ pub mod cursor;
 pub mod data_dir;
 pub mod db;
 pub mod descriptors;
+pub mod discovery;
 pub mod dynamic;
 pub mod failpoint;
 pub mod failure;
