@@ -56,23 +56,28 @@ where
     Req: Contract + Serialize + Send + Sync + 'static,
     Resp: DeserializeOwned + Send + 'static,
 {
-    /// Follows the instances until the process is cut.
-    pub(crate) fn new(instances: Instances, trust: Trust, lifecycle: &Lifecycle) -> Arc<Self> {
-        let changed = watch::Sender::new(());
-        let dialling = Dialling { service: Req::SERVICE, contract: Req::VERSION, trust, changed: changed.clone() };
-        let pool = Self {
+    /// Of no instances at all.
+    pub(crate) fn empty() -> Arc<Self> {
+        Arc::new(Self {
             service: Req::SERVICE,
             peers: Arc::default(),
-            changed,
+            changed: watch::Sender::new(()),
             is_idempotent: Req::is_idempotent,
             key: Req::key,
             needs: Req::needs,
-        };
+        })
+    }
+
+    /// Follows the instances until the process is cut.
+    pub(crate) fn new(instances: Instances, trust: Trust, lifecycle: &Lifecycle) -> Arc<Self> {
+        let pool = Self::empty();
+        let changed = pool.changed.clone();
+        let dialling = Arc::new(Dialling { service: Req::SERVICE, contract: Req::VERSION, trust, changed });
         let (peers, hard) = (Arc::clone(&pool.peers), lifecycle.hard().clone());
         spawn(async move {
-            hard.clone().run_until_cancelled(follow(instances, peers, Arc::new(dialling), hard)).await;
+            hard.clone().run_until_cancelled(follow(instances, peers, dialling, hard)).await;
         });
-        Arc::new(pool)
+        pool
     }
 }
 

@@ -2,6 +2,9 @@
 
 use std::sync::Arc;
 
+use idl::Contract;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use tarpc::RequestName;
 use tarpc::client::stub::Stub;
 use tarpc::client::{Channel, RpcError};
@@ -16,6 +19,18 @@ pub enum Route<Req, Resp> {
     Here(Channel<Req, Resp>),
     /// To the service's instances in other processes.
     There(Arc<Pool<Req, Resp>>),
+}
+
+impl<Req, Resp> Route<Req, Resp>
+where
+    Req: Contract + Serialize + Send + Sync + 'static,
+    Resp: DeserializeOwned + Send + 'static,
+{
+    /// To nobody: every call fails.
+    #[must_use]
+    pub fn nowhere() -> Self {
+        Self::There(Pool::empty())
+    }
 }
 
 impl<Req, Resp> Clone for Route<Req, Resp> {
