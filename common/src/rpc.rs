@@ -2,19 +2,36 @@
 //! in-memory channel, never directly: deadlines and cancellation are then the same as
 //! across a network. The client's type is the same wherever the service is: [`Route`].
 
+use std::io::ErrorKind;
 use std::time::{Duration, Instant};
 
 use idl::{Code, Refusal};
 use tarpc::client::RpcError;
 use tarpc::context::Context;
 
+mod called;
+mod caller;
+mod frames;
+mod handshake;
+mod network;
+mod peer;
+mod pool;
+mod rendezvous;
 mod route;
+mod server;
 mod serving;
+mod settings;
 mod shed;
 mod transport;
+mod trust;
 
+pub use network::Network;
+pub use pool::Pool;
 pub use route::Route;
+pub use server::{Running, Server};
 pub use serving::{Far, Serving, in_process};
+pub use settings::{Settings, TlsSettings};
+pub use trust::Trust;
 
 /// Calls user.
 pub type UserClient = idl::user::UserClient<Route<idl::user::UserRequest, idl::user::UserResponse>>;
@@ -67,6 +84,14 @@ pub fn answer<T>(result: Result<Result<T, Refusal>, RpcError>) -> Result<T, Refu
         Ok(answer) => answer,
         Err(RpcError::DeadlineExceeded) => {
             Err(Refusal::new(Code::Unavailable, "the service took too long").retry_after_ms(1_000))
+        }
+        Err(RpcError::Server(error)) if error.kind == ErrorKind::WouldBlock => {
+            Err(Refusal::new(Code::Unavailable, "the service is overloaded").retry_after_ms(1_000))
+        }
+        // It was done, but the answer does not come: asking again changes nothing.
+        Err(RpcError::Server(error)) if error.kind == ErrorKind::InvalidData => {
+            tracing::error!(%error, "a call's answer did not get through");
+            Err(Refusal::internal())
         }
         Err(error) => {
             tracing::warn!(error = &error as &dyn std::error::Error, "a call did not get through");

@@ -1,6 +1,7 @@
 //! Access tokens: JWTs in the shape of RFC 9068, signed with Ed25519. `user` signs; every
 //! service verifies for itself with the public key.
 
+use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,6 +15,7 @@ use moka::sync::Cache;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
+use crate::keys::{ConfiguredKey, SecretKey};
 use crate::revocation::Revocations;
 use crate::{Clock, keys};
 
@@ -43,6 +45,16 @@ pub struct Issue {
     pub at: Timestamp,
     /// Its own id, never used for another token.
     pub id: String,
+}
+
+/// Which keys sign and verify, where processes must agree on them.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Settings {
+    /// The secret half, for user alone. Empty: a file in the data folder.
+    pub signing_key: ConfiguredKey,
+    /// The public halves that count, as 64 hexadecimal digits each.
+    pub public_keys: Vec<String>,
 }
 
 /// The private key. Debug does not show it.
@@ -75,9 +87,30 @@ impl Signer {
         let pk8 = std::fs::read(&file).with_context(|| format!("reading {}", file.display()))?;
         let pair = Ed25519KeyPair::from_pkcs8(&pk8)
             .map_err(|_| anyhow::anyhow!("{} is not an Ed25519 key", file.display()))?;
+        Ok(Self::of(&pair, &pk8, clock))
+    }
+
+    /// Signs with a configured key.
+    ///
+    /// # Errors
+    /// It is no Ed25519 key.
+    pub fn of_key(key: &SecretKey, clock: Clock) -> anyhow::Result<Self> {
+        let pair = pair_of(key.bytes())?;
+        let pk8 = pair.to_pkcs8().map_err(|_| anyhow::anyhow!("a signing key can't be encoded"))?;
+        Ok(Self::of(&pair, pk8.as_ref(), clock))
+    }
+
+    /// The public half of a secret key, as 64 hexadecimal digits.
+    ///
+    /// # Errors
+    /// It is no Ed25519 key.
+    pub fn public_of(key: &[u8; 32]) -> anyhow::Result<String> {
+        Ok(hex::encode(pair_of(key)?.public_key().as_ref()))
+    }
+
+    fn of(pair: &Ed25519KeyPair, pk8: &[u8], clock: Clock) -> Self {
         let public = pair.public_key().as_ref().to_vec();
-        let key_id = hex::encode(&Sha256::digest(&public)[..8]);
-        Ok(Self { key: EncodingKey::from_ed_der(&pk8), key_id, public, clock })
+        Self { key: EncodingKey::from_ed_der(pk8), key_id: key_id(&public), public, clock }
     }
 
     /// Signs a token that holds for `lifetime`; returns it with its end.
@@ -133,21 +166,23 @@ impl Signer {
     /// What verifies this signer's tokens.
     #[must_use]
     pub fn verifier(&self, revocations: Revocations) -> Verifier {
-        Verifier {
-            key: Arc::new(DecodingKey::from_ed_der(&self.public)),
-            key_id: self.key_id.clone(),
-            clock: self.clock.clone(),
-            revocations,
-            verified: Cache::new(VERIFIED),
-        }
+        Verifier::of([self.public.as_slice()], self.clock.clone(), revocations)
     }
+}
+
+fn pair_of(key: &[u8; 32]) -> anyhow::Result<Ed25519KeyPair> {
+    Ed25519KeyPair::from_seed_unchecked(key).map_err(|_| anyhow::anyhow!("a signing key is no Ed25519 key"))
+}
+
+fn key_id(public: &[u8]) -> String {
+    hex::encode(&Sha256::digest(public)[..8])
 }
 
 /// Verifies access tokens. Clones share what was verified.
 #[derive(Clone)]
 pub struct Verifier {
-    key: Arc<DecodingKey>,
-    key_id: String,
+    /// By id.
+    keys: Arc<HashMap<String, DecodingKey>>,
     clock: Clock,
     revocations: Revocations,
     verified: Cache<String, Arc<Identity>>,
@@ -155,11 +190,31 @@ pub struct Verifier {
 
 impl std::fmt::Debug for Verifier {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Verifier({})", self.key_id)
+        write!(f, "Verifier({:?})", self.keys.keys())
     }
 }
 
 impl Verifier {
+    fn of<'a>(public: impl IntoIterator<Item = &'a [u8]>, clock: Clock, revocations: Revocations) -> Self {
+        let keys = public.into_iter().map(|public| (key_id(public), DecodingKey::from_ed_der(public))).collect();
+        Self { keys: Arc::new(keys), clock, revocations, verified: Cache::new(VERIFIED) }
+    }
+
+    /// Verifies what is signed with one of these public keys (64 hexadecimal digits each).
+    ///
+    /// # Errors
+    /// One of them is none.
+    pub fn of_keys(public: &[String], clock: Clock, revocations: Revocations) -> anyhow::Result<Self> {
+        let parse = |key: &String| {
+            let mut bytes = [0; 32];
+            hex::decode_to_slice(key, &mut bytes)
+                .with_context(|| format!("access.public_keys: {key:?} is not 64 hexadecimal digits"))?;
+            anyhow::Ok(bytes)
+        };
+        let public = public.iter().map(parse).collect::<anyhow::Result<Vec<_>>>()?;
+        Ok(Self::of(public.iter().map(<[u8; 32]>::as_slice), clock, revocations))
+    }
+
     /// Who the caller is: signature, type, issuer, audience, end and revocation are checked.
     ///
     /// # Errors
@@ -188,14 +243,15 @@ impl Verifier {
 
     fn parse(&self, token: &str) -> Option<Identity> {
         let header = jsonwebtoken::decode_header(token).ok()?;
-        if header.typ.as_deref() != Some(TOKEN_TYPE) || header.kid.as_deref() != Some(&self.key_id) {
+        if header.typ.as_deref() != Some(TOKEN_TYPE) {
             return None;
         }
+        let key = self.keys.get(header.kid.as_deref()?)?;
         let mut rules = Validation::new(Algorithm::EdDSA);
         rules.set_issuer(&[ISSUER]);
         rules.set_audience(&[ISSUER]);
         rules.validate_exp = false; // verify() asks our clock, also for cached tokens
-        let claims = jsonwebtoken::decode::<Claims>(token, &self.key, &rules).ok()?.claims;
+        let claims = jsonwebtoken::decode::<Claims>(token, key, &rules).ok()?.claims;
         Some(Identity {
             user: claims.sub.parse().ok()?,
             name: claims.name,
@@ -242,6 +298,21 @@ mod tests {
 
         clock.advance_ms(60_000);
         assert!(verifier.verify(&caller(&token)).is_err());
+    }
+
+    #[test]
+    fn a_process_that_knows_the_public_keys_verifies_but_signs_nothing() {
+        let clock = Clock::manual(Timestamp(1_700_000_000_000));
+        let key = |digits: &str| serde_json::from_str::<ConfiguredKey>(&format!("\"{}\"", digits.repeat(32))).unwrap();
+        let signer = |digits| Signer::of_key(key(digits).configured().unwrap(), clock.clone()).unwrap();
+        let public = |digits| Signer::public_of(key(digits).configured().unwrap().bytes()).unwrap();
+        let verifier = |keys: &[String]| Verifier::of_keys(keys, clock.clone(), Revocations::default());
+        let token =
+            signer("0a").sign(UserId(7), "mei", SiteRole::Member, DeviceId(1), Duration::from_secs(60)).unwrap().0;
+        let caller = Caller { token };
+        verifier(&[public("0b"), public("0a")]).unwrap().verify(&caller).unwrap();
+        verifier(&[public("0b")]).unwrap().verify(&caller).unwrap_err();
+        assert!(verifier(&["0a".to_owned()]).unwrap_err().to_string().contains("access.public_keys"));
     }
 
     #[test]

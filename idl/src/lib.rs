@@ -6,6 +6,7 @@
 //! added, with `serde(default)`; enums that may grow are C-like and end in `Unknown`.
 
 pub mod access;
+pub mod contract;
 pub mod danmaku;
 pub mod draw;
 pub mod event;
@@ -20,6 +21,7 @@ pub mod replay;
 pub mod user;
 
 pub use access::Caller;
+pub use contract::Contract;
 pub use id::{DanmakuId, DeviceId, LotteryId, ReplayId, RoomId, SessionId, Timestamp, UserId};
 pub use idempotency::IdempotencyKey;
 pub use refusal::{Code, Kind, Refusal};

@@ -45,9 +45,11 @@ impl Capacity {
     }
 }
 
+type Base<Req, Resp> = BaseChannel<Req, Resp, Transport<Req, Resp>>;
+
 /// The server's end of a connection, which sheds what is too much.
 pub struct Shed<Req, Resp> {
-    inner: Pin<Box<BaseChannel<Req, Resp, Transport<Req, Resp>>>>,
+    inner: Pin<Box<Base<Req, Resp>>>,
     capacity: Option<Arc<Capacity>>,
     /// How many of the process's requests are this connection's, as far as they are counted.
     counted: usize,
@@ -61,12 +63,12 @@ impl<Req, Resp> std::fmt::Debug for Shed<Req, Resp> {
 
 impl<Req, Resp> Shed<Req, Resp> {
     /// Takes on everything.
-    pub(crate) fn unbounded(channel: BaseChannel<Req, Resp, Transport<Req, Resp>>) -> Self {
+    pub(crate) fn unbounded(channel: Base<Req, Resp>) -> Self {
         Self { inner: Box::pin(channel), capacity: None, counted: 0 }
     }
 
     /// Takes on what the process has room for.
-    pub(crate) fn within(channel: BaseChannel<Req, Resp, Transport<Req, Resp>>, capacity: Arc<Capacity>) -> Self {
+    pub(crate) fn within(channel: Base<Req, Resp>, capacity: Arc<Capacity>) -> Self {
         Self { inner: Box::pin(channel), capacity: Some(capacity), counted: 0 }
     }
 

@@ -9,10 +9,14 @@ use futures::{Sink, Stream};
 use tarpc::transport::channel::Channel;
 use tarpc::{ClientMessage, Response};
 
+use super::called::Duplex;
+
 /// A connection's far end.
 pub(crate) enum Transport<Req, Resp> {
     /// In memory.
     Here(Pin<Box<Channel<ClientMessage<Req>, Response<Resp>>>>),
+    /// Over a network.
+    There(Box<dyn Duplex<Req, Resp>>),
 }
 
 impl<Req, Resp> Stream for Transport<Req, Resp> {
@@ -21,6 +25,7 @@ impl<Req, Resp> Stream for Transport<Req, Resp> {
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         match self.get_mut() {
             Self::Here(channel) => Poll::Ready(ready!(channel.as_mut().poll_next(cx)).map(|item| item.map_err(broken))),
+            Self::There(wire) => wire.poll_next(cx),
         }
     }
 }
@@ -31,24 +36,28 @@ impl<Req, Resp> Sink<Response<Resp>> for Transport<Req, Resp> {
     fn poll_ready(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self.get_mut() {
             Self::Here(channel) => channel.as_mut().poll_ready(cx).map_err(broken),
+            Self::There(wire) => wire.called().poll_ready(cx),
         }
     }
 
     fn start_send(self: Pin<&mut Self>, response: Response<Resp>) -> io::Result<()> {
         match self.get_mut() {
             Self::Here(channel) => channel.as_mut().start_send(response).map_err(broken),
+            Self::There(wire) => wire.start_send(response),
         }
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self.get_mut() {
             Self::Here(channel) => channel.as_mut().poll_flush(cx).map_err(broken),
+            Self::There(wire) => wire.called().poll_flush(cx),
         }
     }
 
     fn poll_close(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self.get_mut() {
             Self::Here(channel) => channel.as_mut().poll_close(cx).map_err(broken),
+            Self::There(wire) => wire.called().poll_close(cx),
         }
     }
 }

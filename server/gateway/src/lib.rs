@@ -175,6 +175,19 @@ pub fn ops_router(platform: &Platform) -> Router {
     health_router(routes::health::ops_routes(), platform)
 }
 
+/// `/healthz` and `/readyz` beside the streams, where push runs without a gateway, and whose
+/// pages may open streams.
+///
+/// # Errors
+/// A URL or an origin in the settings is none.
+pub fn around_streams(streams: Router, settings: Settings, platform: &Platform) -> anyhow::Result<Router> {
+    let router = streams.merge(health_router(routes::health::routes(), platform));
+    Ok(match origins::Origins::new(&settings.public_url, settings.cors)?.cors() {
+        Some(cors) => router.layer(cors),
+        None => router,
+    })
+}
+
 fn health_router(routes: OpenApiRouter<Platform>, platform: &Platform) -> Router {
     let (router, _) = routes.split_for_parts();
     router.method_not_allowed_fallback(reply::method_not_allowed).with_state(platform.clone())

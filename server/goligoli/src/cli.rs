@@ -3,13 +3,15 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, Parser, Subcommand};
 use common::{Clock, failpoint, telemetry};
 use idl::user::Secret;
 use idl::{ReplayId, RoomId};
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::{App, Config, demo, import, operator, restored, shared_config, verify_draw};
+use crate::{
+    App, Config, Process, Service, Services, demo, fresh_keys, import, operator, restored, shared_config, verify_draw,
+};
 
 /// Says of a build that can be killed at named points that it is one: it is for tests alone.
 const VERSION: &str = if failpoint::are_built_in() {
@@ -37,6 +39,9 @@ enum Command {
     Demo(demo::Options),
     /// Print the configuration that is in effect.
     Config,
+    /// Print fresh keys, as lines of an environment file, for a site whose services run in
+    /// several processes.
+    Keys,
     /// What only the site's operator may do.
     #[command(subcommand)]
     Admin(Admin),
@@ -58,16 +63,6 @@ struct Serve {
     /// Run only this service (may be repeated). None named: all of them.
     #[arg(long = "service")]
     services: Vec<Service>,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
-enum Service {
-    Gateway,
-    User,
-    Live,
-    Message,
-    Push,
-    Lottery,
 }
 
 #[derive(Debug, Subcommand)]
@@ -129,18 +124,19 @@ impl Cli {
         let config = || Config::load(self.config.as_deref());
         match self.command.unwrap_or(Command::Serve(Serve::default())) {
             Command::Serve(serve) => {
-                serve.check()?;
                 let config = config()?;
                 telemetry::init(&config.log, &config.traces, &serve.name())?;
-                let ended = until_stopped(App::start(config, Clock::system())).await;
+                let services = Services::named(&serve.services);
+                let ended = until_stopped(Process::start(services, config, Clock::system())).await;
                 telemetry::traces::flush().await;
                 ended?;
             }
             Command::Demo(options) => {
                 let config = config()?;
                 telemetry::init(&config.log, &config.traces, NAME)?;
-                until_stopped(demo::start(config, options)).await?;
+                until_stopped(async { demo::start(config, options).await.map(App::into_process) }).await?;
             }
+            Command::Keys => fresh_keys::print()?,
             Command::Config => print!("{}", toml::to_string(&shared_config::effective(config()?).await)?),
             Command::Admin(Admin::Grant { name }) => {
                 operator::run(&config()?, operator::Command::Grant { name }).await?;
@@ -175,48 +171,38 @@ impl Serve {
     /// What the process is called in traces: a service by its name, if it is the only one.
     fn name(&self) -> String {
         match self.services.as_slice() {
-            [one] => one.to_possible_value().map_or(NAME.to_owned(), |one| format!("{NAME}-{}", one.get_name())),
+            [one] => format!("{NAME}-{}", one.name()),
             _ => NAME.to_owned(),
         }
-    }
-
-    /// Embedded back-ends live in one process; part of the services would talk to nobody.
-    fn check(&self) -> anyhow::Result<()> {
-        let mut named = self.services.clone();
-        named.sort_unstable();
-        named.dedup();
-        let all = Service::value_variants().len();
-        anyhow::ensure!(
-            named.is_empty() || named.len() == all,
-            "embedded back-ends need every service in this process, but --service names {} of {all}",
-            named.len()
-        );
-        Ok(())
     }
 }
 
 /// Runs until a signal, a second one or a broken task; then stops in order.
-async fn until_stopped(starting: impl Future<Output = anyhow::Result<App>>) -> anyhow::Result<()> {
+async fn until_stopped(starting: impl Future<Output = anyhow::Result<Process>>) -> anyhow::Result<()> {
     // Before it answers anybody: whoever sees it ready may ask it to stop, and it stops in order.
     let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
-    let app = tokio::select! {
+    let process = tokio::select! {
         biased;
-        app = starting => app?,
+        process = starting => process?,
         // What it has begun is as if it had been killed.
         _ = interrupt.recv() => return Ok(()),
         _ = terminate.recv() => return Ok(()),
     };
-    tracing::info!(http = %app.http, ops = ?app.ops, "goligoli is up: http://{}/", app.http);
-    let broken = app.lifecycle().soft().clone();
+    let (ops, rpc) = (process.ops, process.rpc());
+    match process.http {
+        Some(http) => tracing::info!(%http, ?ops, rpc, "goligoli is up: http://{http}/"),
+        None => tracing::info!(?ops, rpc, "goligoli is up"),
+    }
+    let broken = process.lifecycle().soft().clone();
     let by_signal = tokio::select! {
         _ = interrupt.recv() => true,
         _ = terminate.recv() => true,
         () = broken.cancelled() => false,
     };
     tracing::info!("stopping");
-    let hard = app.lifecycle().hard().clone();
+    let hard = process.lifecycle().hard().clone();
     tokio::select! {
-        () = app.stop() => {}
+        () = process.stop() => {}
         _ = interrupt.recv() => hard.cancel(),
         _ = terminate.recv() => hard.cancel(),
     }
@@ -232,12 +218,5 @@ mod tests {
     #[test]
     fn the_command_line_is_sound() {
         Cli::command().debug_assert();
-    }
-
-    #[test]
-    fn part_of_the_services_is_refused_on_embedded_back_ends() {
-        let only_push = Serve { services: vec![Service::Push] };
-        assert!(only_push.check().unwrap_err().to_string().contains("1 of 6"));
-        Serve { services: Service::value_variants().to_vec() }.check().unwrap();
     }
 }

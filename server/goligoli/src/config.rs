@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use common::config::ConfigError;
-use common::{discovery, telemetry};
+use common::{discovery, rpc, telemetry, token};
 use serde::{Deserialize, Serialize};
 
 /// The defaults, which are also the documentation.
@@ -28,6 +28,10 @@ pub struct Config {
     pub http: Http,
     /// The operators' listener.
     pub ops: Ops,
+    /// Calls between processes.
+    pub rpc: rpc::Settings,
+    /// What signs and verifies access tokens.
+    pub access: token::Settings,
     /// Databases.
     pub db: Store,
     /// Blobs.

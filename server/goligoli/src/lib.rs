@@ -4,14 +4,18 @@
 pub mod cli;
 pub mod config;
 pub mod demo;
+mod fresh_keys;
 mod import;
 pub mod operator;
+mod peers;
 pub mod platform;
 mod reload;
 mod restored;
 mod shared_config;
+pub mod topology;
 mod verify_draw;
 pub mod wiring;
 
 pub use config::Config;
-pub use wiring::App;
+pub use topology::{Service, Services};
+pub use wiring::{App, Process};

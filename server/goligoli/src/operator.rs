@@ -89,12 +89,26 @@ pub enum Command {
 /// What commands work on.
 #[derive(Debug, Clone)]
 pub struct Site {
-    /// Accounts.
-    pub accounts: Operator,
-    /// Replays.
-    pub replays: live::Operator,
-    /// What viewers see.
-    pub feeds: Feeds,
+    /// Accounts, where user runs.
+    pub accounts: Option<Operator>,
+    /// Replays, where live runs.
+    pub replays: Option<live::Operator>,
+    /// What viewers see, where push runs.
+    pub feeds: Option<Feeds>,
+}
+
+impl Site {
+    fn accounts(&self) -> anyhow::Result<&Operator> {
+        self.accounts.as_ref().context("user does not run in this process: ask one in which it does")
+    }
+
+    fn replays(&self) -> anyhow::Result<&live::Operator> {
+        self.replays.as_ref().context("live does not run in this process: ask one in which it does")
+    }
+
+    fn feeds(&self) -> anyhow::Result<&Feeds> {
+        self.feeds.as_ref().context("push does not run in this process: ask one in which it does")
+    }
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -210,9 +224,9 @@ async fn alone(config: &Config, command: Command) -> anyhow::Result<()> {
         // In a thread: on a network disk that is away this hangs, and with it the deadline.
         let data_dir = tokio::task::spawn_blocking(move || DataDir::lock(&folder)).await??;
         let (platform, signer) = platform::open(config, &data_dir, Clock::system(), Lifecycle::new()).await?;
-        let accounts = Operator::open(&config.user, &platform, signer).await?;
-        let replays = live::Operator::of_stopped(&platform);
-        let feeds = Feeds::at_rest(&config.push.feeds, data_dir.path());
+        let accounts = Some(Operator::open(&config.user, &platform, signer).await?);
+        let replays = Some(live::Operator::of_stopped(&platform));
+        let feeds = Some(Feeds::at_rest(&config.push.feeds, data_dir.path()));
         anyhow::Ok((data_dir, platform, Site { accounts, replays, feeds }))
     };
     let opened = timeout(OPEN_DEADLINE, open).await;
@@ -228,16 +242,16 @@ async fn alone(config: &Config, command: Command) -> anyhow::Result<()> {
 async fn obey(site: &Site, command: Command, mut out: Out<'_>) -> anyhow::Result<String> {
     match command {
         Command::Grant { name } => {
-            let account = site.accounts.grant_site_admin(&name).await?;
+            let account = site.accounts()?.grant_site_admin(&name).await?;
             Ok(format!("{} is a site admin from its next log-in or refresh on", account.name))
         }
         Command::ResetPassword { name } => {
-            let password = site.accounts.reset_password(&name).await?;
+            let password = site.accounts()?.reset_password(&name).await?;
             Ok(format!("the new password of {name} is {}; all its log-ins have ended", password.0))
         }
         Command::Seed { accounts, prefix, password } => {
             let names = SeedNames::Numbered { prefix, accounts };
-            let mut seeding = site.accounts.seed(Seed { names, password }).await?;
+            let mut seeding = site.accounts()?.seed(Seed { names, password }).await?;
             let mut made = 0;
             loop {
                 let page = seeding.next_page().await?;
@@ -251,12 +265,12 @@ async fn obey(site: &Site, command: Command, mut out: Out<'_>) -> anyhow::Result
             }
         }
         Command::Reindex { replay } => {
-            let Replay { room_id, title, .. } = site.replays.reindex(replay).await?;
+            let Replay { room_id, title, .. } = site.replays()?.reindex(replay).await?;
             let when = "by a running server within seconds, by a stopped one when it starts";
             Ok(format!("replay {replay} of room {room_id}, {title:?}, is indexed again: {when}"))
         }
         Command::Feed { room, after, follow } => {
-            let mut reader = site.feeds.open(room, after.as_deref()).await?;
+            let mut reader = site.feeds()?.open(room, after.as_deref()).await?;
             let mut events = 0;
             loop {
                 let page = reader.next_page().await?;

@@ -19,7 +19,8 @@ async fn who_reads_no_answer_is_hung_up_on() {
     let (platform, signer) = platform::open(&config, &data_dir, Clock::system(), Lifecycle::new()).await.unwrap();
     let accounts = Operator::open(&config.user, &platform, signer).await.unwrap();
     let replays = live::Operator::of_stopped(&platform);
-    let site = Site { accounts, replays, feeds: push::Feeds::in_folder(data_dir.path()) };
+    let feeds = push::Feeds::in_folder(data_dir.path());
+    let site = Site { accounts: Some(accounts), replays: Some(replays), feeds: Some(feeds) };
     listen(data_dir.path(), site, &platform.lifecycle).unwrap();
 
     let mut socket = UnixStream::connect(folder.path().join("operator.sock")).await.unwrap();

@@ -5,7 +5,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use common::keys::SecretKey;
+use common::keys::{ConfiguredKey, SecretKey};
 use common::outbox::Outbox;
 use common::rpc::{PushClient, UserClient};
 use common::rpc::{Serving, answer, within};
@@ -57,6 +57,8 @@ pub struct Settings {
     pub wrong_passwords_window_seconds: u32,
     /// Passwords that may wait for a core to be hashed on (up to 10,000); more are refused at once.
     pub hash_queue: u32,
+    /// What refresh tokens are made with.
+    pub refresh_key: ConfiguredKey,
 }
 
 /// What publishing revocations may take.
@@ -129,7 +131,7 @@ impl User {
 async fn open(settings: &Settings, platform: &Platform, signer: Arc<Signer>) -> anyhow::Result<Accounts> {
     settings.check()?;
     let db = Db::open(&platform.db_url, &platform.data_dir, "user", &sqlx::migrate!()).await?;
-    let key = SecretKey::load_or_create(&platform.data_dir, "refresh-token.key")?;
+    let key = SecretKey::configured_or(&settings.refresh_key, &platform.data_dir, "refresh-token.key")?;
     let ids = Ids::new(db.clone());
     let queue = settings.hash_queue as usize;
     let day = Duration::from_secs(24 * 60 * 60);

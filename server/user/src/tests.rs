@@ -41,6 +41,7 @@ async fn accounts(folder: &Path) -> Accounts {
         wrong_passwords_per_name: 100,
         wrong_passwords_window_seconds: 900,
         hash_queue: 0,
+        refresh_key: common::keys::ConfiguredKey::default(),
     };
     open(&settings, &platform, signer).await.unwrap()
 }

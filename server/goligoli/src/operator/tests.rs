@@ -22,7 +22,8 @@ impl Stand {
         let (platform, signer) = platform::open(&config, &data_dir, Clock::system(), Lifecycle::new()).await.unwrap();
         let accounts = Operator::open(&config.user, &platform, signer).await.unwrap();
         let replays = live::Operator::of_stopped(&platform);
-        let site = Site { accounts, replays, feeds: Feeds::in_folder(data_dir.path()) };
+        let feeds = Feeds::in_folder(data_dir.path());
+        let site = Site { accounts: Some(accounts), replays: Some(replays), feeds: Some(feeds) };
         listen(data_dir.path(), site, &platform.lifecycle).unwrap();
         Self { config, platform, _data_dir: data_dir, _folder: folder }
     }

@@ -42,6 +42,7 @@ pub(crate) fn settings() -> Settings {
         wrong_passwords_per_name: 8,
         wrong_passwords_window_seconds: 900,
         hash_queue: 64,
+        refresh_key: common::keys::ConfiguredKey::default(),
     }
 }
 
