@@ -47,14 +47,14 @@ configure() { # INSTANCE
     unset "${!GOLIGOLI_@}"
     load "$folder/secrets/keys"
     # Each service gets what it needs, and not what another keeps secret.
-    case $1 in user-*) ;; *) unset GOLIGOLI_AUTH__SIGNING_KEY ;; esac
+    case $1 in user-*) ;; *) unset GOLIGOLI_ACCESS__SIGNING_KEY "${!GOLIGOLI_USER__@}" ;; esac
     case $1 in message-*) ;; *) unset "${!GOLIGOLI_MESSAGE__@}" ;; esac
     case $1 in lottery-*) ;; *) unset "${!GOLIGOLI_LOTTERY__@}" ;; esac
     load "$folder/secrets/native"
     site=$(site_name)
 
     set -a
-    GOLIGOLI_INSTANCE=$1
+    GOLIGOLI_RPC__INSTANCE=$1
     GOLIGOLI_DATA_DIR=$folder/data/$1
     GOLIGOLI_HTTP__LISTEN=$at:$(port "$1-http")
     GOLIGOLI_OPS__LISTEN=$at:$(port "$1-ops")

@@ -77,7 +77,7 @@ impl Site {
     pub(crate) fn environment(&self, name: &str) -> Vec<(String, String)> {
         let process = &self.processes[name];
         let own = [
-            ("GOLIGOLI_INSTANCE", name.to_owned()),
+            ("GOLIGOLI_RPC__INSTANCE", name.to_owned()),
             ("GOLIGOLI_DATA_DIR", self.folder.join("data").join(name).display().to_string()),
             ("GOLIGOLI_RPC__LISTEN", format!("127.0.0.1:{}", process.rpc)),
             ("GOLIGOLI_HTTP__LISTEN", format!("127.0.0.1:{}", process.http)),
