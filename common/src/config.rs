@@ -6,6 +6,7 @@ use std::path::Path;
 
 use figment::Figment;
 use figment::providers::{Env, Format as _, Toml};
+use serde::Serializer;
 use serde::de::DeserializeOwned;
 
 /// The prefix of the environment's keys; `__` stands between levels. `GOLIGOLI_CONFIG` names the
@@ -38,6 +39,26 @@ pub fn read<T: DeserializeOwned>(defaults: &str, text: &str, shared: &str) -> Re
     extract(Figment::from(Toml::string(defaults)).merge(Toml::string(text)), shared)
 }
 
+/// For `serialize_with` of a URL: without its password, as all that is printed.
+///
+/// # Errors
+/// Those of the serializer.
+pub fn without_password<S: Serializer>(url: &str, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(&hide_password(url))
+}
+
+/// The URL with `***` in place of its password. One that should have been escaped is hidden
+/// as a whole, too.
+#[must_use]
+pub fn hide_password(url: &str) -> String {
+    let Some((scheme, rest)) = url.split_once("://") else { return url.to_owned() };
+    let Some((account, place)) = rest.rsplit_once('@') else { return url.to_owned() };
+    match account.split_once(':') {
+        Some((user, _)) => format!("{scheme}://{user}:***@{place}"),
+        None => url.to_owned(),
+    }
+}
+
 fn extract<T: DeserializeOwned>(layers: Figment, shared: &str) -> Result<T, ConfigError> {
     layers
         .merge(Env::prefixed(ENV_PREFIX).ignore(&["config", "token"]).split("__"))
@@ -55,6 +76,16 @@ mod tests {
     #[serde(deny_unknown_fields)]
     struct Settings {
         rate: u32,
+    }
+
+    #[test]
+    fn a_url_is_printed_without_its_password() {
+        assert_eq!(hide_password("mysql://me:pw@db:3306/site"), "mysql://me:***@db:3306/site");
+        assert_eq!(hide_password("redis://:pw@cache:6379/0"), "redis://:***@cache:6379/0");
+        assert_eq!(hide_password("mysql://me:p/w@db/site"), "mysql://me:***@db/site");
+        for url in ["sqlite:", "folder:", "nsq://lookup:4161", "mysql://me@db/site"] {
+            assert_eq!(hide_password(url), url);
+        }
     }
 
     #[test]

@@ -1,6 +1,9 @@
 //! How a service's inside fails: with a refusal for the caller, or with something
 //! unexpected that goes to our log and reaches the caller as a bare `internal`.
 
+use std::future::Future;
+use std::time::Duration;
+
 use idl::{Code, Refusal};
 
 use crate::db;
@@ -50,6 +53,30 @@ impl Failure {
                 tracing::error!(error = %format!("{error:#}"), "{what} failed");
                 Refusal::internal()
             }
+        }
+    }
+}
+
+/// Does `work` again, some times, when a transaction in it met another one: of two that wait
+/// for each other the database undoes one. What `work` did before must do no harm twice.
+///
+/// # Errors
+/// Those of `work`.
+pub async fn again<T, F>(work: impl Fn() -> F) -> Outcome<T>
+where
+    F: Future<Output = Outcome<T>>,
+{
+    const TRIES: u32 = 4;
+    const PAUSE: Duration = Duration::from_millis(10);
+    let mut tried = 1;
+    loop {
+        match work().await {
+            Err(Failure::Db(error)) if tried < TRIES && is_conflict(&error) => {
+                tracing::debug!(tried, error = &error as &dyn std::error::Error, "a transaction met another; again");
+                tokio::time::sleep(PAUSE * tried).await;
+                tried += 1;
+            }
+            done => return done,
         }
     }
 }

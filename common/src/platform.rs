@@ -10,7 +10,7 @@ use crate::token::Verifier;
 use crate::{Clock, Lifecycle};
 
 /// The platform of one process. Clones are the same platform.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Platform {
     /// The data folder, absolute.
     pub data_dir: PathBuf,
@@ -30,4 +30,11 @@ pub struct Platform {
     pub space: FreeSpace,
     /// Who a caller is.
     pub verifier: Verifier,
+}
+
+impl std::fmt::Debug for Platform {
+    /// Without the URLs, in which there are passwords.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Platform").field("data_dir", &self.data_dir).finish_non_exhaustive()
+    }
 }

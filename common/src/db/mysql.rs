@@ -123,8 +123,17 @@ impl Server {
         // A session without limits.
         let one = AnyPoolOptions::new().max_connections(1).acquire_timeout(START);
         let one = self.within(START, one.connect_with(self.at(&schema))).await?;
+        // One instance at a time. sqlx asks for such a lock itself, but with a time of -1, which
+        // MariaDB answers with NULL and no lock. A session that ends gives its lock back.
+        let mut turn = self.within(START, connect(&self.at(&schema))).await?;
+        let taken = sqlx::query("SELECT COALESCE(GET_LOCK(?, ?), 0)")
+            .bind(format!("goligoli-migrate-{schema}"))
+            .bind(i64::try_from(MIGRATION.as_secs()).unwrap_or(i64::MAX))
+            .fetch_one(&mut turn);
+        let taken = self.within(MIGRATION + START, taken).await?;
+        anyhow::ensure!(taken.try_get::<i64, _>(0)? == 1, "db.url: another process migrates {schema} for too long");
         let migrated = tokio::time::timeout(MIGRATION, migrations.run(&one)).await;
-        _ = tokio::time::timeout(START, one.close()).await;
+        _ = tokio::time::timeout(START, futures::future::join(one.close(), turn.close())).await;
         match migrated.map_err(|_| anyhow::anyhow!("db.url: migrating {schema} at {place} took over {MIGRATION:?}"))? {
             Ok(()) => Ok(()),
             Err(MigrateError::VersionMissing(version)) => {

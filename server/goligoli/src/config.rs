@@ -81,11 +81,18 @@ pub struct Ops {
 }
 
 /// A back-end that is chosen by URL.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Store {
-    /// Which, and where.
+    /// Which, and where. Printed without its password.
+    #[serde(serialize_with = "common::config::without_password")]
     pub url: String,
+}
+
+impl std::fmt::Debug for Store {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&common::config::hide_password(&self.url))
+    }
 }
 
 impl Config {

@@ -28,7 +28,7 @@ pub(crate) async fn run(config: &Config) -> anyhow::Result<()> {
     let (platform, _) = platform::open(config, &folder, Clock::system(), Lifecycle::new()).await?;
     for service in DATABASES {
         let db = Db::open_existing(&platform.db_url, &platform.data_dir, service).await?;
-        let db = db.with_context(|| format!("{} holds no {service}.db", platform.data_dir.display()))?;
+        let db = db.with_context(|| format!("there is no database of {service}: see data_dir and db.url"))?;
         Ids::new(db.clone()).skip().await?;
         db.close().await;
     }

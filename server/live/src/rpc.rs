@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use common::Outcome;
+use common::failure::again;
 use idl::access::Identity;
 use idl::live::{
     Admins, BeginImport, CloseSession, Cover, CreateRoom, DeleteReplay, EditReplay, EditRoom, EndImport, EndKeyword,
@@ -38,12 +39,20 @@ impl Service {
     }
 
     /// Runs what changes something to its end, also if the caller goes away meanwhile.
-    async fn effect<T, F>(&self, what: String, work: impl FnOnce(Arc<Core>) -> F) -> Result<T, Refusal>
+    async fn effect<T, R, F>(
+        &self,
+        what: String,
+        request: R,
+        work: impl Fn(Arc<Core>, R) -> F + Send + Sync + 'static,
+    ) -> Result<T, Refusal>
     where
         T: Send + 'static,
+        R: Clone + Send + Sync + 'static,
         F: Future<Output = Outcome<T>> + Send + 'static,
     {
-        let done = self.core.platform.lifecycle.effect(work(Arc::clone(&self.core))).await;
+        let core = Arc::clone(&self.core);
+        let work = async move { again(|| work(Arc::clone(&core), request.clone())).await };
+        let done = self.core.platform.lifecycle.effect(work).await;
         done.map_err(|failure| failure.into_refusal(&what))
     }
 }
@@ -52,13 +61,13 @@ impl Live for Service {
     async fn create_room(self, _: Context, r: CreateRoom) -> Result<Room, Refusal> {
         let who = self.who(&r.caller)?;
         let what = format!("making a room for user {}", who.user);
-        self.effect(what, |core| async move { core.create_room(&who, &r.text, r.key).await }).await
+        self.effect(what, (who, r), |core, (who, r)| async move { core.create_room(&who, &r.text, r.key).await }).await
     }
 
     async fn edit_room(self, _: Context, r: EditRoom) -> Result<Room, Refusal> {
         let who = self.who(&r.caller)?;
         let what = format!("editing room {}", r.room);
-        self.effect(what, |core| async move { core.edit_room(&who, &r).await }).await
+        self.effect(what, (who, r), |core, (who, r)| async move { core.edit_room(&who, &r).await }).await
     }
 
     async fn room(self, _: Context, r: GetRoom) -> Result<Room, Refusal> {
@@ -73,13 +82,13 @@ impl Live for Service {
     async fn set_rules(self, _: Context, r: SetRules) -> Result<Room, Refusal> {
         let who = self.who(&r.caller)?;
         let what = format!("changing the rules of room {}", r.room);
-        self.effect(what, |core| async move { core.set_rules(&who, r.room, &r.rules).await }).await
+        self.effect(what, (who, r), |core, (who, r)| async move { core.set_rules(&who, r.room, &r.rules).await }).await
     }
 
     async fn set_cover(self, _: Context, r: SetCover) -> Result<Room, Refusal> {
         let who = self.who(&r.caller)?;
         let what = format!("setting the cover of room {}", r.room);
-        self.effect(what, |core| async move { core.set_cover(&who, r.room, r.image).await }).await
+        self.effect(what, (who, r), |core, (who, r)| async move { core.set_cover(&who, r.room, r.image).await }).await
     }
 
     async fn cover(self, _: Context, r: GetCover) -> Result<Cover, Refusal> {
@@ -90,13 +99,13 @@ impl Live for Service {
     async fn open(self, _: Context, r: OpenSession) -> Result<Session, Refusal> {
         let who = self.who(&r.caller)?;
         let what = format!("opening room {}", r.room);
-        self.effect(what, |core| async move { core.open(&who, r.room, r.key).await }).await
+        self.effect(what, (who, r), |core, (who, r)| async move { core.open(&who, r.room, r.key).await }).await
     }
 
     async fn close(self, _: Context, r: CloseSession) -> Result<Session, Refusal> {
         let who = self.who(&r.caller)?;
         let what = format!("closing session {} of room {}", r.session, r.room);
-        self.effect(what, |core| async move { core.close(&who, r.room, r.session).await }).await
+        self.effect(what, (who, r), |core, (who, r)| async move { core.close(&who, r.room, r.session).await }).await
     }
 
     async fn session(self, _: Context, r: GetSession) -> Result<Session, Refusal> {
@@ -112,7 +121,7 @@ impl Live for Service {
     async fn rotate_stream_key(self, _: Context, r: RotateStreamKey) -> Result<StreamKey, Refusal> {
         let who = self.who(&r.caller)?;
         let what = format!("making a stream key for room {}", r.room);
-        self.effect(what, |core| async move { core.rotate_stream_key(&who, r.room).await }).await
+        self.effect(what, (who, r), |core, (who, r)| async move { core.rotate_stream_key(&who, r.room).await }).await
     }
 
     async fn admins(self, _: Context, r: ListAdmins) -> Result<Admins, Refusal> {
@@ -123,7 +132,10 @@ impl Live for Service {
     async fn set_admin(self, context: Context, r: SetAdmin) -> Result<Done, Refusal> {
         let who = self.who(&r.caller)?;
         let what = format!("making user {} an admin of room {} ({})", r.user, r.room, r.admin);
-        self.effect(what, |core| async move { core.set_admin(context, &who, r.room, r.user, r.admin).await }).await
+        self.effect(what, (context, who, r), |core, (context, who, r)| async move {
+            core.set_admin(context, &who, r.room, r.user, r.admin).await
+        })
+        .await
     }
 
     async fn mutes(self, _: Context, r: ListMutes) -> Result<Mutes, Refusal> {
@@ -135,13 +147,16 @@ impl Live for Service {
     async fn mute(self, context: Context, r: MuteUser) -> Result<MutedUser, Refusal> {
         let who = self.who(&r.caller)?;
         let what = format!("muting user {} in room {}", r.user, r.room);
-        self.effect(what, |core| async move { core.mute(context, &who, r.room, r.user, r.span).await }).await
+        self.effect(what, (context, who, r), |core, (context, who, r)| async move {
+            core.mute(context, &who, r.room, r.user, r.span).await
+        })
+        .await
     }
 
     async fn unmute(self, _: Context, r: UnmuteUser) -> Result<Done, Refusal> {
         let who = self.who(&r.caller)?;
         let what = format!("unmuting user {} in room {}", r.user, r.room);
-        self.effect(what, |core| async move { core.unmute(&who, r.room, r.user).await }).await
+        self.effect(what, (who, r), |core, (who, r)| async move { core.unmute(&who, r.room, r.user).await }).await
     }
 
     async fn standing(self, _: Context, r: GetStanding) -> Result<Standing, Refusal> {
@@ -152,12 +167,12 @@ impl Live for Service {
     async fn set_keyword(self, _: Context, r: SetKeyword) -> Result<Done, Refusal> {
         let who = self.who(&r.caller)?;
         let what = format!("setting the keyword of lottery {} in room {}", r.lottery, r.room);
-        self.effect(what, |core| async move { core.set_keyword(&who, &r).await }).await
+        self.effect(what, (who, r), |core, (who, r)| async move { core.set_keyword(&who, &r).await }).await
     }
 
     async fn end_keyword(self, _: Context, r: EndKeyword) -> Result<Done, Refusal> {
         let what = format!("ending the keyword of lottery {} in room {}", r.lottery, r.room);
-        self.effect(what, |core| async move { core.end_keyword(&r).await }).await
+        self.effect(what, r, |core, r| async move { core.end_keyword(&r).await }).await
     }
 
     async fn replays(self, _: Context, r: ListReplays) -> Result<Replays, Refusal> {
@@ -175,35 +190,35 @@ impl Live for Service {
     async fn edit_replay(self, _: Context, r: EditReplay) -> Result<Replay, Refusal> {
         let who = self.who(&r.caller)?;
         let what = format!("editing replay {}", r.replay);
-        self.effect(what, |core| async move { core.edit_replay(&who, &r).await }).await
+        self.effect(what, (who, r), |core, (who, r)| async move { core.edit_replay(&who, &r).await }).await
     }
 
     async fn delete_replay(self, _: Context, r: DeleteReplay) -> Result<Done, Refusal> {
         let who = self.who(&r.caller)?;
         let what = format!("deleting replay {}", r.replay);
-        self.effect(what, |core| async move { core.delete_replay(&who, r.replay).await }).await
+        self.effect(what, (who, r), |core, (who, r)| async move { core.delete_replay(&who, r.replay).await }).await
     }
 
     async fn index_replay(self, _: Context, r: IndexReplay) -> Result<Replay, Refusal> {
         let who = self.who(&r.caller)?;
         let what = format!("having replay {} indexed again", r.replay);
-        self.effect(what, |core| async move { core.index_replay(&who, r.replay).await }).await
+        self.effect(what, (who, r), |core, (who, r)| async move { core.index_replay(&who, r.replay).await }).await
     }
 
     async fn begin_import(self, _: Context, r: BeginImport) -> Result<Replay, Refusal> {
         let who = self.who(&r.caller)?;
         let what = format!("beginning an import into room {}", r.room);
-        self.effect(what, |core| async move { core.begin_import(&who, &r).await }).await
+        self.effect(what, (who, r), |core, (who, r)| async move { core.begin_import(&who, &r).await }).await
     }
 
     async fn end_import(self, _: Context, r: EndImport) -> Result<Replay, Refusal> {
         let what = format!("ending the import of replay {}", r.replay);
-        self.effect(what, |core| async move { core.end_import(&r).await }).await
+        self.effect(what, r, |core, r| async move { core.end_import(&r).await }).await
     }
 
     async fn give_import_up(self, _: Context, r: GiveImportUp) -> Result<Done, Refusal> {
         let what = format!("giving the import of replay {} up", r.replay);
-        self.effect(what, |core| async move { core.give_import_up(r.replay).await }).await
+        self.effect(what, r, |core, r| async move { core.give_import_up(r.replay).await }).await
     }
 
     async fn replay_job(self, _: Context, r: GetReplayJob) -> Result<ReplayJob, Refusal> {
@@ -213,16 +228,16 @@ impl Live for Service {
 
     async fn replay_indexed(self, _: Context, r: ReplayIndexed) -> Result<Done, Refusal> {
         let what = format!("showing version {} of replay {}", r.version, r.replay);
-        self.effect(what, |core| async move { core.replay_indexed(&r).await }).await
+        self.effect(what, r, |core, r| async move { core.replay_indexed(&r).await }).await
     }
 
     async fn replay_wiped(self, _: Context, r: ReplayWiped) -> Result<Done, Refusal> {
         let what = format!("forgetting replay {}", r.replay);
-        self.effect(what, |core| async move { core.replay_wiped(r.replay).await }).await
+        self.effect(what, r, |core, r| async move { core.replay_wiped(r.replay).await }).await
     }
 
     async fn mark_replay(self, _: Context, r: MarkReplay) -> Result<Done, Refusal> {
         let what = format!("marking lottery {} in room {}", r.lottery, r.room);
-        self.effect(what, |core| async move { core.mark_replay(&r).await }).await
+        self.effect(what, r, |core, r| async move { core.mark_replay(&r).await }).await
     }
 }

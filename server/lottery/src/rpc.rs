@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use common::Outcome;
+use common::failure::again;
 use idl::access::Identity;
 use idl::draw::{InclusionProof, Proof};
 use idl::lottery::{
@@ -32,23 +33,31 @@ impl Service {
     }
 
     /// Runs what changes something to its end, also if the caller goes away meanwhile.
-    async fn effect<T, F>(&self, what: String, work: impl FnOnce(Arc<Core>) -> F) -> Result<T, Refusal>
+    async fn effect<T, R, F>(
+        &self,
+        what: String,
+        request: R,
+        work: impl Fn(Arc<Core>, R) -> F + Send + Sync + 'static,
+    ) -> Result<T, Refusal>
     where
         T: Send + 'static,
+        R: Clone + Send + Sync + 'static,
         F: Future<Output = Outcome<T>> + Send + 'static,
     {
-        let done = self.core.platform.lifecycle.effect(work(Arc::clone(&self.core))).await;
+        let core = Arc::clone(&self.core);
+        let work = async move { again(|| work(Arc::clone(&core), request.clone())).await };
+        let done = self.core.platform.lifecycle.effect(work).await;
         done.map_err(|failure| failure.into_refusal(&what))
     }
 
     async fn prize(self, r: ClaimPrize, deed: Deed) -> Result<MyEntry, Refusal> {
         let who = self.who(&r.caller)?;
         let what = format!("settling user {}'s prize of lottery {}", who.user, r.lottery);
-        let work = |core: Arc<Core>| async move {
+        let work = move |core: Arc<Core>, who: Arc<Identity>| async move {
             core.answer_prize(&who, r.lottery, deed).await?;
             core.my_entry(&who, r.lottery).await
         };
-        self.effect(what, work).await
+        self.effect(what, who, work).await
     }
 }
 
@@ -56,14 +65,19 @@ impl Lottery for Service {
     async fn open(self, _: Context, r: OpenLottery) -> Result<RoomLottery, Refusal> {
         let who = self.who(&r.caller)?;
         let what = format!("opening a lottery in room {}", r.room);
-        self.effect(what, |core| async move { core.view(&core.open(&who, r).await?).await }).await
+        let open = |core: Arc<Core>, (who, r): (Arc<Identity>, OpenLottery)| async move {
+            core.view(&core.open(&who, r).await?).await
+        };
+        self.effect(what, (who, r), open).await
     }
 
     async fn cancel(self, _: Context, r: CancelLottery) -> Result<RoomLottery, Refusal> {
         let who = self.who(&r.caller)?;
         let what = format!("calling lottery {} off", r.lottery);
-        let work = |core: Arc<Core>| async move { core.view(&core.cancel(&who, r.lottery, &r.reason).await?).await };
-        self.effect(what, work).await
+        let cancel = |core: Arc<Core>, (who, r): (Arc<Identity>, CancelLottery)| async move {
+            core.view(&core.cancel(&who, r.lottery, &r.reason).await?).await
+        };
+        self.effect(what, (who, r), cancel).await
     }
 
     async fn lottery(self, _: Context, r: GetLottery) -> Result<RoomLottery, Refusal> {
@@ -117,8 +131,10 @@ impl Lottery for Service {
     async fn redraw(self, _: Context, r: RedrawPrize) -> Result<RoomLottery, Refusal> {
         let who = self.who(&r.caller)?;
         let what = format!("replacing entry {} in lottery {}", r.n, r.lottery);
-        let work = |core: Arc<Core>| async move { core.view(&core.redraw(&who, r.lottery, r.n).await?).await };
-        self.effect(what, work).await
+        let redraw = |core: Arc<Core>, (who, r): (Arc<Identity>, RedrawPrize)| async move {
+            core.view(&core.redraw(&who, r.lottery, r.n).await?).await
+        };
+        self.effect(what, (who, r), redraw).await
     }
 
     async fn proof(self, _: Context, r: GetLottery) -> Result<Proof, Refusal> {

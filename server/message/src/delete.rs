@@ -53,7 +53,7 @@ impl Right {
 }
 
 /// Deletes, and sees that viewers hear of it.
-pub(crate) async fn delete(store: Store, kept: Kept, by: UserId, now: Timestamp) -> Outcome<()> {
+pub(crate) async fn delete(store: Store, kept: &Kept, by: UserId, now: Timestamp) -> Outcome<()> {
     let id: DanmakuId = kept.danmaku.id;
     let slots = store.outbox.slots(1).await?;
     let mut tx = store.db.begin().await?;

@@ -1,12 +1,16 @@
 //! Pages of a room's history, by (time, id). Why a forward page needs no waiting and
-//! misses nothing is told in [`crate::writer`].
+//! misses nothing is told in [`crate::writer`]. Where several instances write, one may
+//! commit a batch of an earlier time after another's: there a forward page, and the position
+//! that one goes on from, stop at [`SETTLED_AFTER_MS`] before now, when all have.
 
 use common::Outcome;
 use idl::message::{Cursor, Danmaku, History, HistoryFrom, ReadHistory};
-use idl::{DanmakuId, Refusal};
+use idl::{DanmakuId, Refusal, Timestamp};
 
 use crate::store::{Filter, Side, Store};
 
+/// A batch is committed so long after its time, or never.
+const SETTLED_AFTER_MS: i64 = 2_000;
 /// The most danmaku on a page.
 const MAX_LIMIT: u32 = 200;
 
@@ -36,14 +40,15 @@ impl Page {
         Ok(Self { filter, side, limit: request.limit })
     }
 
-    pub(crate) async fn read(self, store: &Store) -> Outcome<History> {
+    pub(crate) async fn read(self, store: &Store, now: Timestamp) -> Outcome<History> {
+        let settled = if store.db.is_shared() { Timestamp(now.0 - SETTLED_AFTER_MS) } else { Timestamp(i64::MAX) };
         match self.side {
-            Side::Latest | Side::Before(_) => self.read_back(store).await,
-            Side::After(at) => self.read_on(store, at).await,
+            Side::Latest | Side::Before(_) => self.read_back(store, settled).await,
+            Side::After(at) => self.read_on(store, at, settled).await,
         }
     }
 
-    async fn read_back(self, store: &Store) -> Outcome<History> {
+    async fn read_back(self, store: &Store, settled: Timestamp) -> Outcome<History> {
         // One more than asked for: it tells whether there is something older.
         let mut items = store.read(&self.filter, self.side, self.limit + 1).await?;
         let older = items.len() > as_usize(self.limit);
@@ -55,11 +60,13 @@ impl Page {
             (None, Side::Before(cursor)) => just_before(cursor),
             (None, _) => Cursor { sent_at_ms: 0, id: 0 },
         };
+        let end = if end.sent_at_ms > settled.0 { just_after_time(settled) } else { end };
         Ok(History { items, before_cursor, after_cursor: Some(end.to_string()) })
     }
 
-    async fn read_on(self, store: &Store, from: Cursor) -> Outcome<History> {
-        let items = store.read(&self.filter, self.side, self.limit).await?;
+    async fn read_on(self, store: &Store, from: Cursor, settled: Timestamp) -> Outcome<History> {
+        let mut items = store.read(&self.filter, self.side, self.limit).await?;
+        items.retain(|danmaku| danmaku.sent_at <= settled);
         let begin = items.first().map_or_else(|| just_after(from), at);
         let older = !store.read(&self.filter, Side::Before(begin), 1).await?.is_empty();
         let end = items.last().map_or(from, at);
@@ -76,6 +83,11 @@ fn at(danmaku: &Danmaku) -> Cursor {
 /// What comes after this begins with what stands at `cursor`.
 const fn just_before(cursor: Cursor) -> Cursor {
     Cursor { sent_at_ms: cursor.sent_at_ms, id: cursor.id.saturating_sub(1) }
+}
+
+/// What comes after this begins after all of a moment.
+const fn just_after_time(at: Timestamp) -> Cursor {
+    Cursor { sent_at_ms: at.0, id: i64::MAX.cast_unsigned() }
 }
 
 /// What comes before this ends with what stands at `cursor`.

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use common::data_dir::FreeSpace;
+use common::failure::again;
 use common::rpc::{LiveClient, UserClient};
 use common::token::Verifier;
 use common::{Clock, Failure, Lifecycle, Outcome, rpc};
@@ -111,7 +112,7 @@ impl Contract for Shared {
         let who = self.0.verifier.verify(&request.caller)?;
         self.0.space.check()?;
         let replays = self.0.replays.clone();
-        let deleted = self.0.lifecycle.effect(async move { replays.delete(&who, &request).await }).await;
+        let deleted = self.0.lifecycle.effect(async move { again(|| replays.delete(&who, &request)).await }).await;
         deleted.map_err(|f| f.into_refusal(&format!("deleting danmaku {id} of replay {replay}")))?;
         Ok(Done {})
     }
@@ -177,7 +178,7 @@ impl Service {
         if let Some(user) = request.sender {
             rpc::answer(self.user.profile(context, GetProfile { user }).await)?;
         }
-        let history = page.read(&self.store).await?;
+        let history = page.read(&self.store, self.clock.now()).await?;
         if reader == Reader::Member && history.items.is_empty() && history.before_cursor.is_none() {
             // Nothing at all: either nobody has said anything yet, or there is no such room.
             // (For a guest the room was asked already.)
@@ -209,7 +210,9 @@ impl Service {
         right.with_role(role)?;
         if !kept.deleted {
             self.space.check()?;
-            self.lifecycle.effect(delete::delete(self.store.clone(), kept, identity.user, now)).await?;
+            let (store, user) = (self.store.clone(), identity.user);
+            let delete = async move { again(|| delete::delete(store.clone(), &kept, user, now)).await };
+            self.lifecycle.effect(delete).await?;
         }
         Ok(Done {})
     }

@@ -3,10 +3,11 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use common::rpc;
 use futures::future::join_all;
 use idl::draw::Receipt;
 use idl::event::RoomRole;
-use idl::lottery::LotteryBody;
+use idl::lottery::{EnterLottery, LotteryBody};
 use idl::message::KeywordPost;
 use idl::{Code, DanmakuId, LotteryId, Timestamp, UserId};
 use lottery::protocol::keys::is_receipt_signed;
@@ -54,6 +55,48 @@ async fn many_at_once_get_numbers_without_holes_and_each_account_one() {
     stage.clock.advance_ms(60_000);
     _ = stage.drawn(lottery).await;
     assert_eq!(stage.check(lottery, &receipts).await.receipts, 200);
+}
+
+/// The same accounts at two instances at once, while the lottery is being closed: each has one
+/// entry, in whatever instance, and the numbers have no holes.
+#[tokio::test(flavor = "multi_thread")]
+async fn two_instances_give_numbers_without_holes_up_to_the_freeze() {
+    let stage = Stage::new().await;
+    let second = stage.second().await;
+    let lottery = stage.open(minute()).await;
+    let at_second = |user| {
+        let request = EnterLottery { caller: stage.caller(user), lottery, danmaku: None };
+        let second = &second;
+        async move { rpc::answer(second.enter(rpc::within(Duration::from_secs(20)), request).await) }
+    };
+    let both = |users: std::ops::Range<u64>| {
+        let first = join_all(users.clone().map(|user| stage.enter(lottery, user)));
+        let second = join_all(users.map(at_second));
+        futures::future::join(first, second)
+    };
+    let (here, there) = both(10..310).await;
+    let mut receipts = Vec::new();
+    for (here, there) in here.into_iter().zip(there) {
+        let (here, there) = (here.unwrap(), there.unwrap());
+        assert_eq!(here.receipt, there.receipt);
+        assert!(here.is_new != there.is_new, "one of the two made it");
+        receipts.push(here.receipt);
+    }
+    let late = async {
+        stage.clock.advance_ms(60_000);
+        both(400..500).await
+    };
+    let (late_here, late_there) = late.await;
+    for entered in late_here.into_iter().chain(late_there) {
+        match entered {
+            Ok(entered) => receipts.push(entered.receipt),
+            Err(refusal) => assert_eq!(refusal.code, Code::LotteryClosed),
+        }
+    }
+    _ = stage.drawn(lottery).await;
+    let numbers: Vec<u64> = stage.entries(lottery).await.iter().map(|entry| entry.n).collect();
+    assert_eq!(numbers, (0..numbers.len() as u64).collect::<Vec<_>>());
+    stage.check(lottery, &receipts).await;
 }
 
 #[tokio::test]

@@ -65,7 +65,7 @@ impl Replays {
                 let kept = kept.ok_or_else(none)?;
                 match kept.deleted {
                     true => Ok(()),
-                    false => delete::delete(store.clone(), kept, who.user, now).await,
+                    false => delete::delete(store.clone(), &kept, who.user, now).await,
                 }
             }
             Source::File(replay) => {

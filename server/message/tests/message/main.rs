@@ -6,6 +6,7 @@ mod clock;
 mod deleting;
 mod fakes;
 mod imports;
+mod instances;
 mod keywords;
 mod posting;
 mod reading;

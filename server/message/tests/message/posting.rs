@@ -261,6 +261,7 @@ async fn times_never_go_back() {
     assert_eq!((second.sent_at, third.sent_at), (first.sent_at, first.sent_at));
     assert!(first.id < second.id && second.id < third.id);
     assert_eq!(stage.latest().await, [first.clone(), second, third]);
+    stage.advance_if_shared(40_000);
     let from = HistoryFrom::After(format!("{}.{}", first.sent_at.0, first.id));
     assert_eq!(stage.history(page(from, 200)).await.unwrap().items.len(), 2);
 }

@@ -1,0 +1,97 @@
+//! Two instances of the service on one database.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use futures::future::join_all;
+use idl::event::RoomRole;
+use idl::message::HistoryFrom;
+use idl::{Code, DanmakuId, UserId};
+
+use crate::replay_stage::OWNER;
+use crate::stage::{ROOM, Stage, page};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_stands_for_one_danmaku_whichever_instance_it_comes_to() {
+    let stage = Stage::new().await;
+    let other = stage.another().await;
+    for round in 0..5 {
+        let key = format!("key{round}");
+        let here = join_all((1..=20).map(|user| stage.post_with(user, "hello", &key)));
+        let there = join_all((1..=20).map(|user| other.post_with(user, "hello", &key)));
+        let (here, there) = futures::join!(here, there);
+        for (here, there) in here.into_iter().zip(there) {
+            assert_eq!(here.expect("it is accepted").id, there.expect("it is accepted").id);
+        }
+    }
+    assert_eq!(stage.latest().await.len(), 100);
+    let reused = other.post_with(1, "something else", "key0").await.expect_err("the key is used");
+    assert_eq!(reused.code, Code::KeyReused);
+}
+
+/// Posts go on at both while the broadcast is sealed: what was accepted is in the replay.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_accepted_before_the_seal_is_in_the_replay() {
+    let stage = Stage::new().await;
+    stage.live.change(ROOM, |room| _ = room.roles.insert(UserId(OWNER), RoomRole::Owner));
+    let other = stage.another().await;
+    let ended = AtomicBool::new(false);
+    let posting = |at: &'_ Stage, user: u64| {
+        let request = at.request(user, ROOM, "hello", None);
+        let (message, ended) = (at.message.clone(), &ended);
+        async move {
+            let mut accepted: Vec<DanmakuId> = Vec::new();
+            while !ended.load(Ordering::Relaxed) {
+                let within = common::rpc::within(crate::stage::PATIENCE);
+                match common::rpc::answer(message.post(within, request.clone()).await) {
+                    Ok(danmaku) => accepted.push(danmaku.id),
+                    Err(refusal) if refusal.code == Code::RoomClosed => break,
+                    Err(refusal) => panic!("{refusal:?}"),
+                }
+            }
+            accepted
+        }
+    };
+    let here = join_all((1..=8).map(|user| posting(&stage, user)));
+    let there = join_all((11..=18).map(|user| posting(&other, user)));
+    let sealing = async {
+        tokio::time::sleep(std::time::Duration::from_millis(300)).await;
+        // The live service that both ask still says that the room is open.
+        stage.live.replays.of_broadcast(crate::replay_stage::REPLAY, ROOM, crate::stage::START, 1_000);
+        stage.wake();
+        stage.until_shown(1).await;
+        ended.store(true, Ordering::Relaxed);
+    };
+    let (here, there, ()) = futures::join!(here, there, sealing);
+    let mut accepted: Vec<DanmakuId> = here.into_iter().chain(there).flatten().collect();
+    let mut shown: Vec<DanmakuId> = stage.lines(1).await.iter().map(|line| line.id).collect();
+    accepted.sort_unstable();
+    shown.sort_unstable();
+    assert!(accepted.len() > 16);
+    assert_eq!(shown, accepted);
+}
+
+/// A reader that goes on from page to page misses nothing that either instance stores.
+#[tokio::test(flavor = "multi_thread")]
+async fn forward_pages_miss_nothing_of_either_instance() {
+    let stage = Stage::new().await;
+    let other = stage.another().await;
+    let (mut read, mut after) = (Vec::new(), stage.history(page(HistoryFrom::Latest, 50)).await.unwrap().after_cursor);
+    let mut next = async || {
+        let from = HistoryFrom::After(after.clone().unwrap());
+        let found = stage.history(page(from, 50)).await.unwrap();
+        read.extend(found.items.into_iter().map(|danmaku| danmaku.id));
+        after = found.after_cursor;
+    };
+    let mut stored = Vec::new();
+    for _ in 0..20 {
+        let (here, there) = futures::join!(stage.post(3, "here"), other.post(4, "there"));
+        stored.extend([here.unwrap().id, there.unwrap().id]);
+        next().await;
+        stage.clock.advance_ms(100);
+    }
+    stage.clock.advance_ms(3_000);
+    next().await;
+    read.sort_unstable();
+    stored.sort_unstable();
+    assert_eq!(read, stored);
+}
