@@ -48,6 +48,8 @@ struct Inner {
     /// Reads by links: the bucket's own client would not tell how long an object is.
     client: reqwest::Client,
     name: String,
+    /// What all keys begin with.
+    folder: String,
     endpoint: String,
     page_keys: usize,
     abandoned: mpsc::Sender<Abandoned>,
@@ -69,21 +71,21 @@ impl S3 {
     pub(super) fn with_pages(settings: &Settings, page_keys: usize, lifecycle: &Lifecycle) -> anyhow::Result<Self> {
         // Once for the process: its own repetitions wait a second.
         ::s3::set_retries(0);
-        let Address { bucket: name, endpoint, region } = Address::parse(&settings.url)?;
+        let Address { bucket: name, folder, endpoint, region } = Address::parse(&settings.url)?;
         let bucket = bucket(settings, &name, &endpoint, region)?;
         let mut headers = HeaderMap::new();
         headers.insert(header::CACHE_CONTROL, CACHE_CONTROL);
         let lasting = bucket.with_extra_headers(headers)?;
         let client = read::client()?;
         let (abandoned, waiting) = mpsc::channel(upload::MAX_ABANDONED);
-        let s3 = Self(Arc::new(Inner { bucket, lasting, client, name, endpoint, page_keys, abandoned }));
+        let s3 = Self(Arc::new(Inner { bucket, lasting, client, name, folder, endpoint, page_keys, abandoned }));
         // It must not keep alive what it waits for.
         upload::abort_abandoned(Arc::downgrade(&s3.0), waiting, lifecycle);
         Ok(s3)
     }
 
     pub(super) async fn check(&self) -> anyhow::Result<()> {
-        let page = || self.0.bucket.list_page("check/".to_owned(), None, None, None, Some(1));
+        let page = || self.0.bucket.list_page(self.key("check/"), None, None, None, Some(1));
         match self.send(WITHIN, page).await {
             Ok(_) => Ok(()),
             Err(fault) => Err(fault.explained(&self.0.name, &self.0.endpoint)),
@@ -91,6 +93,11 @@ impl S3 {
     }
 
     pub(super) async fn put(&self, key: &str, body: &[u8]) -> anyhow::Result<()> {
+        self.put_at(&self.key(key), body).await
+    }
+
+    /// The same, by the server's key.
+    async fn put_at(&self, key: &str, body: &[u8]) -> anyhow::Result<()> {
         let put = || {
             let headers = HeaderMap::from_iter([(header::CACHE_CONTROL, CACHE_CONTROL)]);
             self.0.bucket.put_object_with_content_type_and_headers(key, body, content_type(key), Some(headers))
@@ -109,21 +116,21 @@ impl S3 {
     }
 
     pub(super) fn create(&self, key: &str) -> Writer {
-        Writer::new(self.clone(), key.to_owned())
+        Writer::new(self.clone(), self.key(key))
     }
 
     pub(super) async fn open_object(&self, key: &str) -> anyhow::Result<Option<Reader>> {
-        let opened = Reader::open(self, key).await;
+        let opened = Reader::open(self, self.key(key)).await;
         opened.map_err(|fault| self.failed(fault)).with_context(|| format!("reading {key}"))
     }
 
     pub(super) async fn link(&self, key: &str, holds: Duration) -> anyhow::Result<String> {
         let seconds = u32::try_from(holds.as_secs()).unwrap_or(u32::MAX).max(1);
-        self.0.bucket.presign_get(key, seconds, None).await.with_context(|| format!("making a link to {key}"))
+        self.0.bucket.presign_get(self.key(key), seconds, None).await.with_context(|| format!("making a link to {key}"))
     }
 
     pub(super) async fn delete(&self, key: &str) -> anyhow::Result<()> {
-        match self.send(WITHIN, || self.0.bucket.delete_object(key)).await {
+        match self.send(WITHIN, || self.0.bucket.delete_object(self.key(key))).await {
             Ok(_) | Err(Fault::Missing) => Ok(()),
             Err(fault) => Err(self.failed(fault)).with_context(|| format!("removing {key}")),
         }
@@ -145,6 +152,11 @@ impl S3 {
             }
         };
         tokio::time::timeout(within, tries).await.unwrap_or_else(|_| Err(Fault::late(within)))
+    }
+
+    /// A key as the server has it.
+    fn key(&self, key: &str) -> String {
+        format!("{}{key}", self.0.folder)
     }
 
     fn failed(&self, fault: Fault) -> anyhow::Error {

@@ -114,7 +114,8 @@ fn fresh_root() -> String {
 async fn the_bucket_keeps_the_contract() {
     let Some(settings) = of_server() else { return };
     let (lifecycle, root) = (Lifecycle::new(), fresh_root());
-    // Small pages, so that there are many.
+    // A folder of a bucket, and small pages, so that there are many.
+    let settings = Settings { url: settings.url.replace('?', "/some/folder/?"), ..settings };
     let store = Objects::S3(S3::with_pages(&settings, 7, &lifecycle).unwrap());
     contract(&store, &root).await;
     store.delete_all(&root).await.unwrap();

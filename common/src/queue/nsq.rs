@@ -1,4 +1,5 @@
-//! The queue on NSQ servers: `nsq://lookupd:4161?nsqd=nsqd:4150` (several of each, by comma).
+//! The queue on NSQ servers: `nsq://lookupd:4161?nsqd=nsqd:4150` (several of each, by comma;
+//! `&prefix=site.` where several sites share them).
 //!
 //! Publishes to the first nsqd that takes it; consumes from those of the URL and from all that
 //! an nsqlookupd knows to have the topic. A service consumes by the channel that is named as
@@ -65,7 +66,8 @@ impl Nsq {
         body: String,
         traceparent: Option<String>,
     ) -> Result<(), NotQueued> {
-        self.publisher.publish(topic, envelope::pack(body, traceparent))
+        let name = NSQTopic::new(self.name(topic)).ok_or(NotQueued::Full(topic))?;
+        self.publisher.publish(topic, name, envelope::pack(body, traceparent))
     }
 
     pub(super) fn consume(
@@ -75,13 +77,19 @@ impl Nsq {
         lifecycle: &Lifecycle,
         handler: Handler,
     ) -> anyhow::Result<()> {
-        let names = NSQTopic::new(topic).zip(NSQChannel::new(topic));
-        let (nsq_topic, channel) = names.ok_or_else(|| anyhow::anyhow!("{topic:?} is no topic's name"))?;
+        let name = self.name(topic);
+        let names = NSQTopic::new(&name).zip(NSQChannel::new(topic));
+        let (nsq_topic, channel) = names.ok_or_else(|| anyhow::anyhow!("{name:?} is no topic's name"))?;
         let lookup = Lookup::new(&self.address)?;
         let known = self.address.nsqds.clone();
-        Consumer { topic, nsq_topic, channel, at_once: at_once.max(1), handler, publisher: self.publisher.clone() }
-            .start(known, lookup, lifecycle);
+        let (at_once, publisher) = (at_once.max(1), self.publisher.clone());
+        Consumer { topic, name, nsq_topic, channel, at_once, handler, publisher }.start(known, lookup, lifecycle);
         Ok(())
+    }
+
+    /// A topic's name on the servers.
+    fn name(&self, topic: &str) -> String {
+        format!("{}{topic}", self.address.prefix)
     }
 }
 

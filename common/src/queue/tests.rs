@@ -163,7 +163,7 @@ async fn the_queue_on_nsq_keeps_the_contract() {
         return;
     };
     let lifecycle = Lifecycle::new();
-    let url = format!("nsq://{}?nsqd={nsqd}", lookupd.trim_start_matches("http://"));
+    let url = format!("nsq://{}?nsqd={nsqd}&prefix=test-site.", lookupd.trim_start_matches("http://"));
     contract(Queue::connect(&url, &lifecycle).unwrap(), lifecycle).await;
 }
 

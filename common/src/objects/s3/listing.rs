@@ -12,7 +12,7 @@ const MAX_PAGES: usize = 100_000;
 
 impl S3 {
     pub(crate) async fn folders(&self, prefix: &str) -> anyhow::Result<Vec<String>> {
-        let below = format!("{prefix}/");
+        let below = self.key(&format!("{prefix}/"));
         let list = async {
             let mut folders = BTreeSet::new();
             let mut after = None;
@@ -37,7 +37,7 @@ impl S3 {
     }
 
     pub(crate) async fn delete_all(&self, prefix: &str) -> anyhow::Result<()> {
-        let below = format!("{prefix}/");
+        let below = self.key(&format!("{prefix}/"));
         let delete = async {
             for (key, upload) in self.begun(&below).await? {
                 self.abort(&key, &upload).await?;

@@ -46,8 +46,8 @@ pub struct Reader {
 }
 
 impl Reader {
-    pub(super) async fn open(s3: &S3, key: &str) -> Result<Option<Self>, Fault> {
-        let response = match request(s3, key, 0, None).await {
+    pub(super) async fn open(s3: &S3, key: String) -> Result<Option<Self>, Fault> {
+        let response = match request(s3, &key, 0, None).await {
             Err(Fault::Missing) => return Ok(None),
             response => response?,
         };
@@ -55,8 +55,7 @@ impl Reader {
         let bytes = length.and_then(|length| length.to_str().ok()?.parse().ok());
         let bytes = bytes.ok_or_else(|| Fault::Other("an object without its length".to_owned()))?;
         let etag = response.headers().get(header::ETAG).cloned();
-        let (s3, key) = (s3.clone(), key.to_owned());
-        Ok(Some(Self { s3, key, bytes, etag, response, come: 0, rest: Bytes::new(), resumed: 0 }))
+        Ok(Some(Self { s3: s3.clone(), key, bytes, etag, response, come: 0, rest: Bytes::new(), resumed: 0 }))
     }
 
     pub(crate) const fn bytes(&self) -> u64 {

@@ -69,7 +69,7 @@ impl Writer {
 
     pub(crate) async fn finish(mut self) -> anyhow::Result<()> {
         if self.upload.is_none() {
-            return self.s3.put(&self.key, &self.waiting).await;
+            return self.s3.put_at(&self.key, &self.waiting).await;
         }
         if !self.waiting.is_empty() {
             self.send_part().await.with_context(|| format!("storing the last part of {}", self.key))?;

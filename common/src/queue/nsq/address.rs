@@ -1,4 +1,4 @@
-//! Where the servers are: `nsq://lookupd:4161,…?nsqd=host:4150,…`.
+//! Where the servers are: `nsq://lookupd:4161,…?nsqd=host:4150,…&prefix=site.`.
 
 use anyhow::{Context as _, bail, ensure};
 
@@ -8,7 +8,12 @@ pub(super) struct Address {
     pub(super) lookupds: Vec<String>,
     /// nsqds' TCP addresses, `host:port`: where to publish, the first first.
     pub(super) nsqds: Vec<String>,
+    /// What all topics' names begin with, where several sites share the servers.
+    pub(super) prefix: String,
 }
+
+/// The longest prefix: a topic's name has 64 characters at most.
+const MAX_PREFIX: usize = 32;
 
 impl Address {
     /// # Errors
@@ -17,15 +22,21 @@ impl Address {
         let rest = url.strip_prefix("nsq://").context("queue.url does not begin with \"nsq://\"")?;
         let (hosts, options) = rest.split_once('?').unwrap_or((rest, ""));
         let lookupds = addresses(hosts).context("queue.url needs nsqlookupds' HTTP addresses: nsq://host:4161?…")?;
-        let mut nsqds = None;
+        let (mut nsqds, mut prefix) = (None, "");
         for option in options.split('&').filter(|option| !option.is_empty()) {
             match option.split_once('=') {
                 Some(("nsqd", hosts)) => nsqds = Some(addresses(hosts).context("in queue.url, after nsqd=")?),
-                _ => bail!("queue.url has an unknown option; it knows nsqd=host:4150,…"),
+                Some(("prefix", text)) => prefix = text,
+                _ => bail!("queue.url has an unknown option; it knows nsqd=host:4150,… and prefix=site."),
             }
         }
         let nsqds = nsqds.context("queue.url says nothing of where to publish: nsq://…?nsqd=host:4150")?;
-        Ok(Self { lookupds, nsqds })
+        let is_prefix = prefix.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-'));
+        ensure!(
+            is_prefix && prefix.len() <= MAX_PREFIX,
+            "the prefix of queue.url is not the beginning of a topic's name"
+        );
+        Ok(Self { lookupds, nsqds, prefix: prefix.to_owned() })
     }
 }
 
@@ -48,6 +59,8 @@ mod tests {
         let read = Address::parse("nsq://a:4161,b:4161?nsqd=c:4150,127.0.0.1:4152").unwrap();
         assert_eq!(read.lookupds, ["a:4161", "b:4161"]);
         assert_eq!(read.nsqds, ["c:4150", "127.0.0.1:4152"]);
+        assert_eq!(read.prefix, "");
+        assert_eq!(Address::parse("nsq://a:4161?nsqd=b:4150&prefix=site-1.").unwrap().prefix, "site-1.");
         for bad in [
             "nsq:",
             "nsq://",
@@ -58,6 +71,7 @@ mod tests {
             "nsq://a:4161?nsqd=b:0",
             "nsq://a:4161?nsqd=http://b:4150",
             "nsq://a:4161?nsqd=b:4150&tls=1",
+            "nsq://a:4161?nsqd=b:4150&prefix=a/b",
             "nsq://user:sesame@a:4161?nsqd=b:4150",
         ] {
             let error = format!("{:#}", Address::parse(bad).unwrap_err());

@@ -33,6 +33,8 @@ const DEAD_WITHIN: Duration = Duration::from_secs(5);
 
 pub(super) struct Consumer {
     pub(super) topic: &'static str,
+    /// The topic's on the servers.
+    pub(super) name: String,
     pub(super) nsq_topic: Arc<NSQTopic>,
     pub(super) channel: Arc<NSQChannel>,
     pub(super) at_once: usize,
@@ -55,11 +57,11 @@ impl Consumer {
     pub(super) fn start(self, known: Vec<String>, lookup: Lookup, lifecycle: &Lifecycle) {
         let soft = lifecycle.soft().clone();
         let (found, seen) = watch::channel(Found::default());
-        let (topic, stop) = (self.topic, soft.clone());
+        let (name, channel, stop) = (self.name.clone(), self.topic, soft.clone());
         lifecycle.spawn("queue.lookup", async move {
             let look = async {
                 loop {
-                    found.send_replace(lookup.find(topic, topic).await);
+                    found.send_replace(lookup.find(&name, channel).await);
                     tokio::time::sleep(LOOK_EVERY).await;
                 }
             };
@@ -122,7 +124,7 @@ impl Consumer {
         if let Some(pause) = pause_after(self.topic, &body, attempt, &error) {
             return delivery.give_back(pause).await;
         }
-        let dead = format!("{}.dead", self.topic);
+        let dead = format!("{}.dead", self.name);
         match self.publisher.deliver(&dead, delivery.bytes().to_vec(), DEAD_WITHIN).await {
             Ok(()) => delivery.finish().await,
             Err(error) => {

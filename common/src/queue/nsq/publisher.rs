@@ -58,12 +58,11 @@ impl Publisher {
         Self { waiting: sender, is_away }
     }
 
-    pub(super) fn publish(&self, topic: &'static str, bytes: Vec<u8>) -> Result<(), NotQueued> {
+    pub(super) fn publish(&self, topic: &'static str, name: Arc<NSQTopic>, bytes: Vec<u8>) -> Result<(), NotQueued> {
         if self.is_away.load(Ordering::Relaxed) {
             return Err(NotQueued::Away(topic));
         }
-        let nsq_topic = NSQTopic::new(topic).ok_or(NotQueued::Full(topic))?;
-        self.waiting.try_send(Publication::new(nsq_topic, bytes, None)).map_err(|error| match error {
+        self.waiting.try_send(Publication::new(name, bytes, None)).map_err(|error| match error {
             mpsc::error::TrySendError::Full(_) => NotQueued::Full(topic),
             // The process stops.
             mpsc::error::TrySendError::Closed(_) => NotQueued::Away(topic),
@@ -156,18 +155,19 @@ impl Sending {
     fn note_away(&self, is_away: bool) {
         metrics::gauge!("goligoli_queue_up").set(if is_away { 0.0 } else { 1.0 });
         if self.is_away.swap(is_away, Ordering::Relaxed) != is_away {
-            match is_away {
-                true => {
-                    tracing::warn!(nsqds = ?self.nsqds, "the queue is away; what it would carry waits or is dropped")
-                }
-                false => tracing::info!("the queue is back"),
+            if is_away {
+                tracing::warn!(nsqds = ?self.nsqds, "the queue is away: nothing is published until it is back");
+            } else {
+                tracing::info!("the queue is back");
             }
         }
     }
 
     async fn serve(&mut self, mut producer: NSQProducer, cut: &mut Option<Instant>) -> End {
-        for publication in std::mem::take(&mut self.unacknowledged) {
+        let mut again = std::mem::take(&mut self.unacknowledged);
+        while let Some(publication) = again.pop_front() {
             if self.send(&mut producer, publication).await.is_err() {
+                self.unacknowledged.append(&mut again);
                 return End::Broken;
             }
         }
