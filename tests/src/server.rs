@@ -21,6 +21,8 @@ pub struct Setup {
     arguments: Vec<OsString>,
     /// The named point at which it dies, if its build has them.
     failpoint: Option<String>,
+    /// Whether services may be split over processes that keep their data for themselves.
+    split_on_embedded: bool,
     /// Where the data folder is made; `None` is where temporary files go.
     within: Option<PathBuf>,
 }
@@ -36,7 +38,13 @@ impl Setup {
     /// ends quickly when it is asked to.
     #[must_use]
     pub fn new() -> Self {
-        let setup = Self { settings: BTreeMap::new(), arguments: vec!["serve".into()], failpoint: None, within: None };
+        let setup = Self {
+            settings: BTreeMap::new(),
+            arguments: vec!["serve".into()],
+            failpoint: None,
+            split_on_embedded: false,
+            within: None,
+        };
         setup
             .set("OPS__ENABLED", "false")
             .set("GATEWAY__LIMITS__EXEMPT", r#"["127.0.0.0/8"]"#)
@@ -65,6 +73,13 @@ impl Setup {
     #[must_use]
     pub fn dies_at(mut self, point: Option<&str>) -> Self {
         self.failpoint = point.map(str::to_owned);
+        self
+    }
+
+    /// Lets it run some of the services with data of its own: no server is needed then.
+    #[must_use]
+    pub const fn split_on_embedded(mut self) -> Self {
+        self.split_on_embedded = true;
         self
     }
 
@@ -282,6 +297,7 @@ impl Server {
             .current_dir(self.data.path())
             .env_remove("FAILPOINT")
             .envs(self.setup.failpoint.as_ref().map(|point| ("FAILPOINT", point)))
+            .envs(self.setup.split_on_embedded.then_some(("TEST_SPLIT_ON_EMBEDDED", "1")))
             .env("NO_COLOR", "1")
             .env("GOLIGOLI_DATA_DIR", self.data.path().join("data"))
             .env("GOLIGOLI_HTTP__LISTEN", format!("127.0.0.1:{}", self.port))
