@@ -5,6 +5,12 @@
 //! The files are frames as they were on the wire, in hexadecimal digits. A new one is written
 //! when its file is missing, and then committed; none is ever changed.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::needless_pass_by_value,
+    reason = "a test fails by panicking; values are written in place"
+)]
+
 use std::path::PathBuf;
 
 use idl::danmaku::{Mode, Size};
