@@ -7,6 +7,8 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use tracing::Instrument as _;
+
 use crate::failure::{Failure, Outcome};
 
 /// Tracks what runs in a process. Clones share the signals and the tracking.
@@ -61,7 +63,7 @@ impl Lifecycle {
         &self,
         effects: impl Future<Output = Outcome<T>> + Send + 'static,
     ) -> Outcome<T> {
-        match self.tasks.spawn(effects).await {
+        match self.tasks.spawn(effects.in_current_span()).await {
             Ok(outcome) => outcome,
             Err(join) => Err(Failure::Broken(anyhow::anyhow!("a handler ended early: {join}"))),
         }

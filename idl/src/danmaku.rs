@@ -173,15 +173,16 @@ fn is_allowed(c: char) -> bool {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Mode {
-    /// From right to left.
-    #[default]
-    Scroll,
     /// Stands at the top.
     Top,
     /// Stands at the bottom.
     Bottom,
     /// From left to right.
     Reverse,
+    /// From right to left; so does what a newer peer says.
+    #[default]
+    #[serde(other)]
+    Scroll,
 }
 
 /// How large a danmaku is, relative to the viewer's own setting.
@@ -190,11 +191,12 @@ pub enum Mode {
 pub enum Size {
     /// 18 in Bilibili's files.
     Small,
-    /// 25 in Bilibili's files.
-    #[default]
-    Standard,
     /// 36 in Bilibili's files.
     Large,
+    /// 25 in Bilibili's files; what a newer peer says is this, too.
+    #[default]
+    #[serde(other)]
+    Standard,
 }
 
 /// A danmaku's colour, `#rrggbb` in JSON.

@@ -183,7 +183,7 @@ pub struct LiveSession {
 
 /// What is allowed in a room.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(default, deny_unknown_fields)]
+#[serde(default)]
 pub struct RoomRules {
     /// Slow mode: the seconds that an ordinary viewer waits between two danmaku. 0 to 120; 0 is the
     /// site's default, which is none unless its operator set one.

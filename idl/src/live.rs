@@ -140,7 +140,6 @@ pub struct CreateRoom {
 
 /// What a room says about itself.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
 pub struct RoomText {
     /// 1 to 60 characters, one line.
     #[schema(min_length = 1, max_length = 60, example = "Night train 夜行列车")]

@@ -64,7 +64,6 @@ pub struct OpenLottery {
 
 /// What a lottery is. Exactly one of `draw_at` and `duration_s` is given.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
 pub struct LotteryBody {
     /// What it is called: 1 to 60 characters, one line.
     #[schema(min_length = 1, max_length = 60, example = "Midnight draw")]

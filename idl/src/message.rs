@@ -115,7 +115,6 @@ pub struct PostDanmaku {
 
 /// What a sender decides about a danmaku.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
 pub struct DanmakuBody {
     /// What is said.
     pub text: DanmakuText,

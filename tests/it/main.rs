@@ -34,6 +34,7 @@ mod restored;
 mod revocation;
 mod rpc;
 mod rules;
+mod split;
 mod statistics;
 mod stream;
 mod texts;

@@ -144,7 +144,7 @@ async fn a_replay_is_indexed_again_by_the_operator() {
 async fn what_can_not_work_is_refused_in_one_line() {
     let server = Setup::new().start().await;
     let part = server.operate(&["serve", "--service", "push"]).await;
-    refused(&part, "--service");
+    refused(&part, "push.feeds = \"log:\" is embedded");
     // A second process on the same data folder, with another port.
     let second = server.operate_with(&["serve"], &[("GOLIGOLI_HTTP__LISTEN", "127.0.0.1:0")]).await;
     refused(&second, "in use by another goligoli process");

@@ -21,6 +21,8 @@ pub struct Setup {
     failpoint: Option<String>,
     /// Where the data folder is made; `None` is where temporary files go.
     within: Option<PathBuf>,
+    /// Whether services may be split over processes that keep their data for themselves.
+    split_on_embedded: bool,
     /// One process with all services, whatever the topology.
     pub(crate) alone: bool,
     /// Where a site reaches servers in place of where they are.
@@ -43,6 +45,7 @@ impl Setup {
             arguments: vec!["serve".into()],
             failpoint: None,
             within: None,
+            split_on_embedded: false,
             alone: false,
             through: BTreeMap::new(),
         };
@@ -84,6 +87,13 @@ impl Setup {
         self
     }
 
+    /// Lets it run some of the services with data of its own: no server is needed then.
+    #[must_use]
+    pub fn split_on_embedded(mut self) -> Self {
+        self.split_on_embedded = true;
+        self.alone()
+    }
+
     /// One process with all services on embedded back-ends also where a whole site is asked
     /// for: what is tested is its own (its files, say).
     #[must_use]
@@ -109,6 +119,7 @@ impl Setup {
     pub(crate) fn bare(&self, arguments: &[OsString]) -> Command {
         let mut command = site::bare(arguments);
         command.envs(self.failpoint.as_ref().map(|point| ("FAILPOINT", point)));
+        command.envs(self.split_on_embedded.then_some(("TEST_SPLIT_ON_EMBEDDED", "1")));
         command
     }
 

@@ -35,6 +35,9 @@ const MAX_CONNECTIONS: usize = 4_096;
 const ACCEPT_AGAIN_AFTER: Duration = Duration::from_millis(100);
 /// Replies of one connection that wait to be written. Full: its handlers wait.
 const PENDING_REPLIES: usize = 1_024;
+/// Callers that were told that this process leaves close their connections themselves; what
+/// is left after this (of one that is suspended, say) is closed here.
+const CALLERS_GO_WITHIN: Duration = Duration::from_secs(2);
 /// A line about callers that are turned away is logged at most this often.
 const WARN_EVERY_MS: i64 = 1_000;
 
@@ -192,9 +195,22 @@ impl Inner {
             Ok((service, io)) => {
                 let called = Called::new(io, self.leaving.clone());
                 let handlers = (service.serve)(called, Arc::clone(&self.capacity));
-                handlers.for_each(|handler| async { spawn(handler) }).await;
+                tokio::select! {
+                    () = handlers.for_each(|handler| async { spawn(handler) }) => {}
+                    () = self.over() => {}
+                }
             }
             Err(error) => self.warn(from, &error),
+        }
+    }
+
+    /// A stop has been asked for, callers have had their time to go, and none waits for an
+    /// answer.
+    async fn over(&self) {
+        self.capacity.stopped().await;
+        tokio::time::sleep(CALLERS_GO_WITHIN).await;
+        while self.capacity.in_flight() > 0 {
+            tokio::time::sleep(Duration::from_millis(20)).await;
         }
     }
 

@@ -33,6 +33,11 @@ impl Capacity {
         self.in_flight.load(Ordering::Relaxed)
     }
 
+    /// Returns when nothing more is begun.
+    pub(crate) async fn stopped(&self) {
+        self.stopping.cancelled().await;
+    }
+
     /// Why nothing more is begun, if that is so.
     fn refusal(&self) -> Option<ServerError> {
         if self.stopping.is_cancelled() {

@@ -109,7 +109,6 @@ pub struct LocatedReplay {
 
 /// What a replay says about itself; what is left out stays.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
 pub struct ReplayText {
     /// What it is called: 1 to 60 characters.
     #[serde(default)]

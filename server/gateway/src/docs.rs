@@ -27,6 +27,9 @@ const BROWSER: &str = "/api/v1/docs/";
 const PROBLEM: &str = "application/problem+json";
 const METHODS: [&str; 5] = ["get", "put", "post", "patch", "delete"];
 
+/// Types of the contracts, which are lenient, in bodies, which are not: see `extract::Strict`.
+const STRICT: [&str; 5] = ["DanmakuBody", "LotteryBody", "ReplayText", "RoomRules", "RoomText"];
+
 /// The routes and the document that describes them.
 pub(crate) fn with_document(api: OpenApiRouter<Gateway>) -> (Router<Gateway>, Value) {
     let (router, mut document) = api.split_for_parts();
@@ -41,6 +44,9 @@ pub(crate) fn with_document(api: OpenApiRouter<Gateway>) -> (Router<Gateway>, Va
             cursors: pass `next_cursor` on as it came. Errors are problems (RFC 9457); programs go by `code`.",
     });
     document["paths"][stream::PATH] = stream::path_item();
+    for body in STRICT {
+        document["components"]["schemas"][body]["additionalProperties"] = json!(false);
+    }
     document["components"]["schemas"]["Problem"] = problem_schema();
     document["components"]["schemas"]["MuteSpan"] = mute_span_schema();
     document["components"]["schemas"]["KeywordEntry"] = keyword_entry_schema();

@@ -1,6 +1,7 @@
 //! Reads paths, queries and bodies into types. What does not fit is refused here, with a
 //! problem that says where it does not.
 
+use std::collections::BTreeMap as Map;
 use std::time::Duration;
 
 use axum::extract::rejection::BytesRejection;
@@ -11,8 +12,8 @@ use http::request::Parts;
 use http::{HeaderMap, StatusCode, header};
 use idl::idempotency::{IdempotencyKey, MAX_KEY_CHARS};
 use idl::{Code, Refusal};
-use serde::Deserialize;
 use serde::de::{DeserializeOwned, IgnoredAny};
+use serde::{Deserialize, Serialize};
 use utoipa::IntoParams;
 
 /// No JSON of the API comes near this.
@@ -145,16 +146,60 @@ pub(crate) struct Json<T>(pub(crate) T);
 impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Json<T> {
     type Rejection = Problem;
     async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
-        let is_json = |essence: &str| {
-            essence == "application/json" || (essence.starts_with("application/") && essence.ends_with("+json"))
-        };
-        if !media_type(request.headers()).is_some_and(|essence| is_json(&essence)) {
-            return Err(Problem::new(Code::UnsupportedMedia, "the Content-Type must be application/json"));
-        }
-        let body = read(request, state, JSON_MAX_BYTES, JSON_WAIT).await?;
-        Ok(Self(parse(&body)?))
+        Ok(Self(parse(&json_body(request, state).await?)?))
     }
 }
+
+/// A JSON object in the body that becomes a type of the contracts. Those are lenient, because
+/// processes of two builds may speak with them; a client's mistyped field is refused.
+#[derive(Debug)]
+pub(crate) struct Strict<T>(pub(crate) T);
+
+impl<T: DeserializeOwned + Serialize, S: Send + Sync> FromRequest<S> for Strict<T> {
+    type Rejection = Problem;
+    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+        let body = json_body(request, state).await?;
+        let value = parse(&body)?;
+        refuse_unknown(&body, &value)?;
+        Ok(Self(value))
+    }
+}
+
+async fn json_body(request: Request, state: &(impl Send + Sync)) -> Result<Bytes, Problem> {
+    let is_json = |essence: &str| {
+        essence == "application/json" || (essence.starts_with("application/") && essence.ends_with("+json"))
+    };
+    if !media_type(request.headers()).is_some_and(|essence| is_json(&essence)) {
+        return Err(Problem::new(Code::UnsupportedMedia, "the Content-Type must be application/json"));
+    }
+    read(request, state, JSON_MAX_BYTES, JSON_WAIT).await
+}
+
+/// Whatever `value` keeps of the body comes out of it again: the types of the contracts leave
+/// no field out.
+fn refuse_unknown(body: &[u8], value: &impl Serialize) -> Result<(), Refusal> {
+    let sent: Map<String, serde_json::Value> =
+        serde_json::from_slice(body).map_err(|_| Refusal::field("", "the body must be a JSON object"))?;
+    let known = serde_json::to_value(value).map_err(|_| Refusal::internal())?;
+    let known = known.as_object().map(|known| known.keys().cloned().collect::<Vec<_>>()).unwrap_or_default();
+    for (field, value) in &sent {
+        let closed = CLOSED.iter().find(|(name, _)| name == field).map(|(_, words)| *words);
+        let wrong = match (closed, value.as_str()) {
+            _ if !known.contains(field) => format!("unknown field `{field}`, expected one of `{}`", known.join("`, `")),
+            (Some(words), Some(word)) if !words.contains(&word) => {
+                format!("unknown variant `{word}`, expected one of `{}`", words.join("`, `"))
+            }
+            _ => continue,
+        };
+        return Err(Refusal::field(&format!("/{}", field.replace('~', "~0").replace('/', "~1")), wrong));
+    }
+    Ok(())
+}
+
+/// Words that a newer build may add to, so that the contracts take any; a client that mistypes
+/// one is told.
+const CLOSED: [(&str, &[&str]); 2] =
+    [("mode", &["scroll", "top", "bottom", "reverse"]), ("size", &["small", "standard", "large"])];
 
 fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Refusal> {
     let syntax = |error: &serde_json::Error| Refusal::new(Code::MalformedRequest, format!("the body: {error}"));

@@ -245,6 +245,8 @@ impl Process {
         let begun = tokio::time::Instant::now();
         if let Some(announcement) = self.announcement {
             let most = self.drain.min(self.stop_grace / 2);
+            // Whoever sends requests by readiness sends them elsewhere.
+            self.platform.health.report("stop", Err("this process is leaving".to_owned()));
             let leaving = async {
                 if let Some(rpc) = &self.rpc {
                     rpc.leave();

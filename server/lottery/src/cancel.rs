@@ -7,6 +7,7 @@ use idl::access::Identity;
 use idl::event::{LotteryChange, LotteryPhase};
 use idl::live::ReplayMarkKind;
 use idl::{Code, LotteryId, Refusal, Timestamp};
+use tarpc::context::Context;
 
 use crate::announce::Fact;
 use crate::draw::vanished;
@@ -20,10 +21,10 @@ const RESTORED: &str = "the site was restored from a backup, in which some entri
 
 impl Core {
     /// Calls an open lottery off, with a reason that everybody sees.
-    pub(crate) async fn cancel(&self, who: &Identity, id: LotteryId, reason: &str) -> Outcome<Row> {
+    pub(crate) async fn cancel(&self, context: Context, who: &Identity, id: LotteryId, reason: &str) -> Outcome<Row> {
         let reason = rules::reason(reason)?;
         let row = self.find(id).await?;
-        self.require_host(who, &row.facts).await?;
+        self.require_host(context, who, &row.facts).await?;
         if row.phase == LotteryPhase::Cancelled {
             return Ok(row);
         }

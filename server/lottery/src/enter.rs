@@ -11,6 +11,7 @@ use idl::event::{LotteryPhase, RoomRole};
 use idl::live::{GetStanding, Standing};
 use idl::message::{GetKeywordPost, HasPosted, KeywordPost, ReadKeywordPosts};
 use idl::{Code, DanmakuId, Kind, LotteryId, Refusal, UserId};
+use tarpc::context::Context;
 
 use crate::Core;
 use crate::desk::{Entrant, Taken, late};
@@ -29,12 +30,13 @@ impl Core {
     /// of the lottery or the account since.
     pub(crate) async fn enter(
         &self,
+        context: Context,
         who: &Identity,
         id: LotteryId,
         danmaku: Option<DanmakuId>,
     ) -> Outcome<(Arc<Facts>, Taken)> {
         let facts = self.facts(id).await?;
-        let entered = match self.entrant(who, &facts, danmaku).await {
+        let entered = match self.entrant(context, who, &facts, danmaku).await {
             Ok(entrant) => self.desk.enter(&facts, entrant).await,
             Err(failure) => Err(failure),
         };
@@ -51,31 +53,37 @@ impl Core {
             .into())
     }
 
-    async fn entrant(&self, who: &Identity, facts: &Facts, danmaku: Option<DanmakuId>) -> Outcome<Entrant> {
+    async fn entrant(
+        &self,
+        context: Context,
+        who: &Identity,
+        facts: &Facts,
+        danmaku: Option<DanmakuId>,
+    ) -> Outcome<Entrant> {
         // The desk judges that, too; but the rush after the end should cost nobody else anything.
         if danmaku.is_none() && self.platform.clock.now().0.cast_unsigned() >= facts.spec.spec().draw_at_ms {
             return Err(late().into());
         }
         self.platform.space.check()?;
-        let standing = self.standing(facts.room, who).await?;
+        let standing = self.standing(context, facts.room, who).await?;
         may_enter(&standing, who.role, facts.test)?;
         let posted_ms = match (facts.keyword(), danmaku) {
             (None, _) => None,
-            (Some(_), Some(danmaku)) => Some(self.keyword_posted_ms(who, facts, danmaku).await?),
+            (Some(_), Some(danmaku)) => Some(self.keyword_posted_ms(context, who, facts, danmaku).await?),
             (Some(keyword), None) => {
                 let detail = format!("who posts \u{201c}{keyword}\u{201d} in the room enters this lottery");
                 return Err(Refusal::new(Code::KeywordNeeded, detail).into());
             }
         };
-        self.has_posted(facts, who.user).await?;
+        self.has_posted(context, facts, who.user).await?;
         Ok(Entrant { user: who.user, name: who.name.clone(), posted_ms })
     }
 
     /// Refuses who has not posted in the broadcast, if that is asked for.
-    async fn has_posted(&self, facts: &Facts, user: UserId) -> Result<(), Refusal> {
+    async fn has_posted(&self, context: Context, facts: &Facts, user: UserId) -> Result<(), Refusal> {
         let Some(session) = facts.posted_in() else { return Ok(()) };
         let request = HasPosted { room: facts.room, session, user };
-        match rpc::answer(self.message.has_posted(rpc::within(rpc::EDGE_DEADLINE), request).await)?.posted {
+        match rpc::answer(self.message.has_posted(rpc::at_most(context, rpc::EDGE_DEADLINE), request).await)?.posted {
             true => Ok(()),
             false => {
                 let detail = "only who has posted a danmaku in this broadcast may enter";
@@ -85,9 +93,15 @@ impl Core {
     }
 
     /// When the account posted this keyword danmaku.
-    async fn keyword_posted_ms(&self, who: &Identity, facts: &Facts, danmaku: DanmakuId) -> Outcome<u64> {
+    async fn keyword_posted_ms(
+        &self,
+        context: Context,
+        who: &Identity,
+        facts: &Facts,
+        danmaku: DanmakuId,
+    ) -> Outcome<u64> {
         let request = GetKeywordPost { lottery: facts.id, danmaku };
-        let post = rpc::answer(self.message.keyword_post(rpc::within(rpc::EDGE_DEADLINE), request).await)?;
+        let post = rpc::answer(self.message.keyword_post(rpc::at_most(context, rpc::EDGE_DEADLINE), request).await)?;
         if post.user != who.user {
             return Err(Refusal::new(Code::NotAllowed, "somebody else posted this danmaku").into());
         }
@@ -166,7 +180,7 @@ impl Core {
             let standing = rpc::answer(self.live.standing(rpc::within(rpc::EDGE_DEADLINE), request).await)?;
             // What the account is on the site was in its role in the room.
             may_enter(&standing, SiteRole::Member, facts.test)?;
-            self.has_posted(facts, post.user).await
+            self.has_posted(rpc::within(rpc::EDGE_DEADLINE), facts, post.user).await
         };
         let entered = match may.await {
             Ok(()) => {

@@ -8,6 +8,7 @@ use std::time::Duration;
 use common::{Outcome, failpoint, rpc};
 use idl::live::SetKeyword;
 use idl::{Caller, Kind, Refusal, Timestamp};
+use tarpc::context::Context;
 
 use crate::Core;
 use crate::protocol::spec::SpecText;
@@ -21,13 +22,19 @@ const AT_ONCE: i64 = 100;
 
 impl Core {
     /// Sets the keyword of a lottery that is about to be stored.
-    pub(crate) async fn claim_keyword(&self, caller: Caller, spec: &SpecText, keyword: String) -> Outcome<()> {
+    pub(crate) async fn claim_keyword(
+        &self,
+        context: Context,
+        caller: Caller,
+        spec: &SpecText,
+        keyword: String,
+    ) -> Outcome<()> {
         let spec = spec.spec();
         let intent = Intent { lottery: spec.lottery_id, room: spec.room_id };
         intents::intend(&self.db, intent, self.platform.clock.now()).await?;
         let until = Timestamp(spec.draw_at_ms.cast_signed());
         let request = SetKeyword { caller, room: intent.room, lottery: intent.lottery, keyword, until };
-        let set = rpc::answer(self.live.set_keyword(rpc::within(rpc::EDGE_DEADLINE), request).await);
+        let set = rpc::answer(self.live.set_keyword(rpc::at_most(context, rpc::EDGE_DEADLINE), request).await);
         failpoint::reached("lottery.keyword-set");
         if let Err(refusal) = set {
             // Where it is not known whether it was set, it is freed later, when it is.

@@ -7,6 +7,7 @@ use idl::event::{LotteryChange, RoomRole};
 use idl::live::{GetStanding, ReplayMarkKind, Standing};
 use idl::lottery::OpenLottery;
 use idl::{Code, LotteryId, Refusal, RoomId, Timestamp};
+use tarpc::context::Context;
 
 use crate::draw::vanished;
 use crate::protocol::spec::SpecText;
@@ -19,7 +20,7 @@ use crate::{Core, announce};
 impl Core {
     /// Opens a lottery. Its keyword is live before it is: who posts it as soon as the lottery
     /// is announced has entered.
-    pub(crate) async fn open(&self, who: &Identity, request: OpenLottery) -> Outcome<Row> {
+    pub(crate) async fn open(&self, context: Context, who: &Identity, request: OpenLottery) -> Outcome<Row> {
         let room = request.room;
         let plan = rules::plan(&request.body)?;
         let body = serde_json::to_string(&request.body).map_err(anyhow::Error::from)?;
@@ -28,13 +29,13 @@ impl Core {
             return Ok(earlier);
         }
         self.platform.space.check()?;
-        let standing = self.standing(room, who).await?;
+        let standing = self.standing(context, room, who).await?;
         require_host(who, &standing)?;
         let id = LotteryId(self.ids.next().await?);
         let spec = self.spec(&plan, id, room, &standing)?;
         let has_keyword = plan.keyword.is_some();
         if let Some(keyword) = plan.keyword
-            && let Err(failure) = self.claim_keyword(request.caller, &spec, keyword).await
+            && let Err(failure) = self.claim_keyword(context, request.caller, &spec, keyword).await
         {
             return match (failure, &key) {
                 // By the same request, which came twice at once and is not done yet, or is by now.
@@ -114,13 +115,13 @@ impl Core {
     }
 
     /// Refuses whoever may not run the room's lotteries.
-    pub(crate) async fn require_host(&self, who: &Identity, facts: &Facts) -> Outcome<()> {
-        Ok(require_host(who, &self.standing(facts.room, who).await?)?)
+    pub(crate) async fn require_host(&self, context: Context, who: &Identity, facts: &Facts) -> Outcome<()> {
+        Ok(require_host(who, &self.standing(context, facts.room, who).await?)?)
     }
 
-    pub(crate) async fn standing(&self, room: RoomId, who: &Identity) -> Result<Standing, Refusal> {
+    pub(crate) async fn standing(&self, context: Context, room: RoomId, who: &Identity) -> Result<Standing, Refusal> {
         let request = GetStanding { room, user: who.user };
-        rpc::answer(self.live.standing(rpc::within(rpc::EDGE_DEADLINE), request).await)
+        rpc::answer(self.live.standing(rpc::at_most(context, rpc::EDGE_DEADLINE), request).await)
     }
 }
 

@@ -7,6 +7,7 @@ use idl::draw::{Closed, ReplaceReason};
 use idl::event::{LotteryPhase, LotteryWinner};
 use idl::lottery::{EntryResult, WonPrize};
 use idl::{Code, LotteryId, Refusal, Timestamp};
+use tarpc::context::Context;
 
 use crate::Core;
 use crate::protocol::messages::ReplacementChain;
@@ -101,9 +102,9 @@ impl Core {
     }
 
     /// Takes a winner out who has not claimed in time.
-    pub(crate) async fn redraw(&self, who: &Identity, id: LotteryId, n: u64) -> Outcome<Row> {
+    pub(crate) async fn redraw(&self, context: Context, who: &Identity, id: LotteryId, n: u64) -> Outcome<Row> {
         let row = self.find(id).await?;
-        self.require_host(who, &row.facts).await?;
+        self.require_host(context, who, &row.facts).await?;
         self.settle(&row, n, Deed::Redraw).await?;
         self.find(id).await
     }

@@ -15,6 +15,7 @@ use idl::lottery::{
     MyEntry, RoomLottery, Winners,
 };
 use idl::{Code, LotteryId, Refusal, Timestamp};
+use tarpc::context::Context;
 
 use crate::announce::MAX_WINNERS;
 use crate::protocol::merkle;
@@ -102,7 +103,7 @@ impl Core {
     }
 
     /// A page of a room's lotteries.
-    pub(crate) async fn list(&self, asked: &ListLotteries) -> Outcome<Lotteries> {
+    pub(crate) async fn list(&self, context: Context, asked: &ListLotteries) -> Outcome<Lotteries> {
         let limit = cursor::limit(asked.limit, MAX_LOTTERIES)?;
         let list = List::new(format!("lotteries room={}", asked.room));
         let from = list.read(asked.cursor.as_deref())?;
@@ -110,7 +111,7 @@ impl Core {
         if rows.is_empty() && asked.cursor.is_none() {
             // Either there was never a lottery, or there is no such room.
             let request = GetRoom { room: asked.room };
-            rpc::answer(self.live.room(rpc::within(rpc::EDGE_DEADLINE), request).await)?;
+            rpc::answer(self.live.room(rpc::at_most(context, rpc::EDGE_DEADLINE), request).await)?;
         }
         let (rows, next_cursor) = cursor::page(rows, limit, &list, |row| Position {
             rank: row.facts.spec.spec().opens_at_ms.cast_signed(),

@@ -62,20 +62,20 @@ impl Service {
 }
 
 impl Lottery for Service {
-    async fn open(self, _: Context, r: OpenLottery) -> Result<RoomLottery, Refusal> {
+    async fn open(self, context: Context, r: OpenLottery) -> Result<RoomLottery, Refusal> {
         let who = self.who(&r.caller)?;
         let what = format!("opening a lottery in room {}", r.room);
-        let open = |core: Arc<Core>, (who, r): (Arc<Identity>, OpenLottery)| async move {
-            core.view(&core.open(&who, r).await?).await
+        let open = move |core: Arc<Core>, (who, r): (Arc<Identity>, OpenLottery)| async move {
+            core.view(&core.open(context, &who, r).await?).await
         };
         self.effect(what, (who, r), open).await
     }
 
-    async fn cancel(self, _: Context, r: CancelLottery) -> Result<RoomLottery, Refusal> {
+    async fn cancel(self, context: Context, r: CancelLottery) -> Result<RoomLottery, Refusal> {
         let who = self.who(&r.caller)?;
         let what = format!("calling lottery {} off", r.lottery);
-        let cancel = |core: Arc<Core>, (who, r): (Arc<Identity>, CancelLottery)| async move {
-            core.view(&core.cancel(&who, r.lottery, &r.reason).await?).await
+        let cancel = move |core: Arc<Core>, (who, r): (Arc<Identity>, CancelLottery)| async move {
+            core.view(&core.cancel(context, &who, r.lottery, &r.reason).await?).await
         };
         self.effect(what, (who, r), cancel).await
     }
@@ -85,17 +85,17 @@ impl Lottery for Service {
         read.await.map_err(|failure| failure.into_refusal(&format!("reading lottery {}", r.lottery)))
     }
 
-    async fn lotteries(self, _: Context, r: ListLotteries) -> Result<Lotteries, Refusal> {
+    async fn lotteries(self, context: Context, r: ListLotteries) -> Result<Lotteries, Refusal> {
         let what = || format!("listing the lotteries of room {}", r.room);
-        self.core.list(&r).await.map_err(|failure| failure.into_refusal(&what()))
+        self.core.list(context, &r).await.map_err(|failure| failure.into_refusal(&what()))
     }
 
     /// Not run as an effect: all of it happens at the desk, once the entrant is handed over,
     /// and nothing before that.
-    async fn enter(self, _: Context, r: EnterLottery) -> Result<Entered, Refusal> {
+    async fn enter(self, context: Context, r: EnterLottery) -> Result<Entered, Refusal> {
         let who = self.who(&r.caller)?;
         let enter = async {
-            let (facts, taken) = self.core.enter(&who, r.lottery, r.danmaku).await?;
+            let (facts, taken) = self.core.enter(context, &who, r.lottery, r.danmaku).await?;
             let receipt = self.core.keys.of(&facts)?.receipt(facts.id, &taken.entry);
             Ok(Entered { receipt, is_new: taken.is_new })
         };
@@ -128,11 +128,11 @@ impl Lottery for Service {
         self.prize(r, Deed::Decline).await
     }
 
-    async fn redraw(self, _: Context, r: RedrawPrize) -> Result<RoomLottery, Refusal> {
+    async fn redraw(self, context: Context, r: RedrawPrize) -> Result<RoomLottery, Refusal> {
         let who = self.who(&r.caller)?;
         let what = format!("replacing entry {} in lottery {}", r.n, r.lottery);
-        let redraw = |core: Arc<Core>, (who, r): (Arc<Identity>, RedrawPrize)| async move {
-            core.view(&core.redraw(&who, r.lottery, r.n).await?).await
+        let redraw = move |core: Arc<Core>, (who, r): (Arc<Identity>, RedrawPrize)| async move {
+            core.view(&core.redraw(context, &who, r.lottery, r.n).await?).await
         };
         self.effect(what, (who, r), redraw).await
     }

@@ -98,21 +98,22 @@ impl Contract for Shared {
         Ok(Posted { posted })
     }
 
-    async fn replay_danmaku(self, _: Context, request: ReadReplayDanmaku) -> Result<ReplayDanmakuPage, Refusal> {
+    async fn replay_danmaku(self, context: Context, request: ReadReplayDanmaku) -> Result<ReplayDanmakuPage, Refusal> {
         let replay = request.replay;
         let replays = self.0.replays.clone();
         // To its end: the turn of a search lasts as long as the database is at it, also if
         // nobody waits for it any more.
-        let page = self.0.lifecycle.effect(async move { replays.read(&request).await }).await;
+        let page = self.0.lifecycle.effect(async move { replays.read(context, &request).await }).await;
         page.map_err(|f| f.into_refusal(&format!("reading replay {replay}")))
     }
 
-    async fn delete_replay_danmaku(self, _: Context, request: DeleteReplayDanmaku) -> Result<Done, Refusal> {
+    async fn delete_replay_danmaku(self, context: Context, request: DeleteReplayDanmaku) -> Result<Done, Refusal> {
         let (id, replay) = (request.danmaku, request.replay);
         let who = self.0.verifier.verify(&request.caller)?;
         self.0.space.check()?;
         let replays = self.0.replays.clone();
-        let deleted = self.0.lifecycle.effect(async move { again(|| replays.delete(&who, &request)).await }).await;
+        let deleted =
+            self.0.lifecycle.effect(async move { again(|| replays.delete(context, &who, &request)).await }).await;
         deleted.map_err(|f| f.into_refusal(&format!("deleting danmaku {id} of replay {replay}")))?;
         Ok(Done {})
     }

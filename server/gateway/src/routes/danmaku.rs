@@ -72,7 +72,7 @@ async fn post_danmaku(
     posts: Posts,
     Path(room): Path<RoomId>,
     Key(key): Key,
-    extract::Json(body): extract::Json<DanmakuBody>,
+    extract::Strict(body): extract::Strict<DanmakuBody>,
 ) -> Reply<Created<PostedDanmaku>> {
     let context = rpc::within(rpc::EDGE_DEADLINE);
     let (Posts::Freely(caller) | Posts::OnlyAgain(caller, _)) = &posts;

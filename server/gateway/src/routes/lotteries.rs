@@ -82,7 +82,7 @@ async fn open_lottery(
     Writes(caller): Writes,
     Path(room): Path<RoomId>,
     Key(key): Key,
-    extract::Json(body): extract::Json<LotteryBody>,
+    extract::Strict(body): extract::Strict<LotteryBody>,
 ) -> Reply<Created<RoomLottery>> {
     let request = OpenLottery { caller, room, body, key };
     let lottery = rpc::answer(gateway.lottery().open(rpc::within(rpc::EDGE_DEADLINE), request).await)?;

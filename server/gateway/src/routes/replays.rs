@@ -88,7 +88,7 @@ async fn edit_replay(
     State(gateway): State<Gateway>,
     Writes(caller): Writes,
     Path(replay): Path<ReplayId>,
-    extract::Json(body): extract::Json<ReplayText>,
+    extract::Strict(body): extract::Strict<ReplayText>,
 ) -> Reply<Json<Replay>> {
     let request = EditReplay { caller, replay, body };
     Ok(Json(rpc::answer(gateway.live().edit_replay(rpc::within(rpc::EDGE_DEADLINE), request).await)?))

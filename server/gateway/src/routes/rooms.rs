@@ -80,7 +80,7 @@ async fn create_room(
     State(gateway): State<Gateway>,
     Writes(caller): Writes,
     Key(key): Key,
-    extract::Json(text): extract::Json<RoomText>,
+    extract::Strict(text): extract::Strict<RoomText>,
 ) -> Reply<Created<Room>> {
     let request = CreateRoom { caller, text, key };
     let room = rpc::answer(gateway.live().create_room(rpc::within(rpc::EDGE_DEADLINE), request).await)?;
@@ -149,7 +149,7 @@ async fn set_rules(
     State(gateway): State<Gateway>,
     Writes(caller): Writes,
     Path(room): Path<RoomId>,
-    extract::Json(rules): extract::Json<RoomRules>,
+    extract::Strict(rules): extract::Strict<RoomRules>,
 ) -> Reply<Json<Room>> {
     let request = SetRules { caller, room, rules };
     Ok(Json(rpc::answer(gateway.live().set_rules(rpc::within(rpc::EDGE_DEADLINE), request).await)?))

@@ -11,6 +11,7 @@ use idl::live::{GetReplay, GetStanding, Replay};
 use idl::message::{DeleteReplayDanmaku, ReadReplayDanmaku, ReplayDanmakuPage};
 use idl::replay::ReplayOrigin;
 use idl::{Caller, Code, Refusal, ReplayId, UserId};
+use tarpc::context::Context;
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 use super::Replays;
@@ -29,13 +30,13 @@ const SEARCH_WAIT: Duration = Duration::from_secs(1);
 
 impl Replays {
     /// A page of a replay's danmaku.
-    pub(crate) async fn read(&self, asked: &ReadReplayDanmaku) -> Outcome<ReplayDanmakuPage> {
+    pub(crate) async fn read(&self, context: Context, asked: &ReadReplayDanmaku) -> Outcome<ReplayDanmakuPage> {
         let limit = cursor::limit(asked.limit, MAX_LIMIT)?;
         let text = asked.text.as_deref().map(checked).transpose()?;
         let of = (asked.replay, asked.from_ms, asked.before_ms, text);
         let list = List::new(format!("replay danmaku {of:?}"));
         let after = asked.cursor.as_deref().map(|cursor| list.read(Some(cursor))).transpose()?;
-        let replay = self.visible(asked.replay, asked.caller.clone()).await?;
+        let replay = self.visible(context, asked.replay, asked.caller.clone()).await?;
         let (source, db) = (source(&replay)?, &self.0.store.db);
         let after = after.map(|at| (at.rank, at.id));
         let mut range = Range { after, from_ms: asked.from_ms, before_ms: asked.before_ms, text, ..Range::default() };
@@ -54,11 +55,11 @@ impl Replays {
     }
 
     /// Deletes a danmaku of a replay.
-    pub(crate) async fn delete(&self, who: &Identity, asked: &DeleteReplayDanmaku) -> Outcome<()> {
+    pub(crate) async fn delete(&self, context: Context, who: &Identity, asked: &DeleteReplayDanmaku) -> Outcome<()> {
         let none = || Refusal::new(Code::NoSuchDanmaku, "there is no such danmaku in this replay");
         let (store, now) = (&self.0.store, self.0.clock.now());
-        let replay = self.visible(asked.replay, Some(asked.caller.clone())).await?;
-        self.require_moderator(who, &replay).await?;
+        let replay = self.visible(context, asked.replay, Some(asked.caller.clone())).await?;
+        self.require_moderator(context, who, &replay).await?;
         match source(&replay)? {
             Source::Session { room, session, .. } => {
                 let kept = store.find(room, asked.danmaku).await?.filter(|kept| kept.danmaku.session_id == session);
@@ -83,21 +84,22 @@ impl Replays {
         }
     }
 
-    async fn visible(&self, replay: ReplayId, caller: Option<Caller>) -> Result<Replay, Refusal> {
+    async fn visible(&self, context: Context, replay: ReplayId, caller: Option<Caller>) -> Result<Replay, Refusal> {
         let request = GetReplay { caller, replay };
-        rpc::answer(self.0.live.replay(rpc::within(rpc::EDGE_DEADLINE), request).await).map(|located| located.replay)
+        rpc::answer(self.0.live.replay(rpc::at_most(context, rpc::EDGE_DEADLINE), request).await)
+            .map(|located| located.replay)
     }
 
-    async fn require_moderator(&self, who: &Identity, replay: &Replay) -> Result<(), Refusal> {
-        if who.role == SiteRole::SiteAdmin || self.role(who.user, replay).await?.moderates() {
+    async fn require_moderator(&self, context: Context, who: &Identity, replay: &Replay) -> Result<(), Refusal> {
+        if who.role == SiteRole::SiteAdmin || self.role(context, who.user, replay).await?.moderates() {
             return Ok(());
         }
         Err(Refusal::new(Code::NotAllowed, "only the room's moderators may delete danmaku of its replays"))
     }
 
-    async fn role(&self, user: UserId, replay: &Replay) -> Result<RoomRole, Refusal> {
+    async fn role(&self, context: Context, user: UserId, replay: &Replay) -> Result<RoomRole, Refusal> {
         let request = GetStanding { room: replay.room_id, user };
-        Ok(rpc::answer(self.0.live.standing(rpc::within(rpc::EDGE_DEADLINE), request).await)?.role)
+        Ok(rpc::answer(self.0.live.standing(rpc::at_most(context, rpc::EDGE_DEADLINE), request).await)?.role)
     }
 }
 
