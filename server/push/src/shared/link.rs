@@ -95,23 +95,32 @@ impl Link {
         format!("{}:{rest}", self.inner.address.prefix)
     }
 
-    /// Runs a command.
+    /// Runs a command; see [`Self::script`].
     pub(crate) async fn command<T: FromRedisValue>(&self, command: &Cmd) -> anyhow::Result<T> {
-        let (mut connection, nth) = self.connection().await?;
-        self.judge(nth, command.query_async(&mut connection).await)
+        self.run(Ask::Command(command)).await
     }
 
-    /// Runs several in one round trip.
+    /// Runs several in one round trip; see [`Self::script`].
     pub(crate) async fn pipeline<T: FromRedisValue>(&self, pipeline: &Pipeline) -> anyhow::Result<T> {
-        let (mut connection, nth) = self.connection().await?;
-        self.judge(nth, pipeline.query_async(&mut connection).await)
+        self.run(Ask::Pipeline(pipeline)).await
     }
 
-    /// Runs a script. When it fails for another reason than that the link is down, nobody
-    /// knows whether it ran.
+    /// Runs a script that does no harm when it runs twice: a connection that turns out to be
+    /// broken is replaced once. Whether a script that failed ran, nobody knows.
     pub(crate) async fn script<T: FromRedisValue>(&self, script: &ScriptInvocation<'_>) -> anyhow::Result<T> {
-        let (mut connection, nth) = self.connection().await?;
-        self.judge(nth, script.invoke_async(&mut connection).await)
+        self.run(Ask::Script(script)).await
+    }
+
+    async fn run<T: FromRedisValue>(&self, ask: Ask<'_>) -> anyhow::Result<T> {
+        let (connection, nth) = self.connection().await?;
+        match self.judge(nth, ask.of(connection).await) {
+            // Who waited in vain does not wait again.
+            Err(error) if error.is_connection_dropped() && !error.is_timeout() => {
+                let (connection, nth) = self.connection().await?;
+                Ok(self.judge(nth, ask.of(connection).await)?)
+            }
+            outcome => Ok(outcome?),
+        }
     }
 
     /// A connection of its own, to listen on.
@@ -167,7 +176,7 @@ impl Link {
     }
 
     /// Lets go of a connection on which something broke.
-    fn judge<T>(&self, nth: u64, outcome: Result<T, RedisError>) -> anyhow::Result<T> {
+    fn judge<T>(&self, nth: u64, outcome: Result<T, RedisError>) -> Result<T, RedisError> {
         if let Err(error) = &outcome
             && is_broken(error)
         {
@@ -176,7 +185,24 @@ impl Link {
                 open.connection = None;
             }
         }
-        Ok(outcome?)
+        outcome
+    }
+}
+
+/// What is asked.
+enum Ask<'a> {
+    Command(&'a Cmd),
+    Pipeline(&'a Pipeline),
+    Script(&'a ScriptInvocation<'a>),
+}
+
+impl Ask<'_> {
+    async fn of<T: FromRedisValue>(&self, mut connection: MultiplexedConnection) -> Result<T, RedisError> {
+        match self {
+            Self::Command(command) => command.query_async(&mut connection).await,
+            Self::Pipeline(pipeline) => pipeline.query_async(&mut connection).await,
+            Self::Script(script) => script.invoke_async(&mut connection).await,
+        }
     }
 }
 

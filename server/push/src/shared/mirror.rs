@@ -94,6 +94,8 @@ impl Mirror {
                 }
                 Appended::Stale(page) => *page,
             };
+            // A connection broke after it had been appended, before that was known.
+            let is_there = page.head.as_ref().is_some_and(|head| head.at.tag == tag);
             match room.take(page, &upon, self.keep) {
                 Taken::All => {}
                 Taken::More => self.catch_up(room).await?,
@@ -101,6 +103,10 @@ impl Mirror {
                     self.begin_anew(room, head.as_deref()).await?;
                     self.catch_up(room).await?;
                 }
+            }
+            if is_there {
+                room.wrote_here(&change, before);
+                return Ok(());
             }
             let feed = room.feed();
             change = change.rebased(before, &feed);

@@ -66,6 +66,24 @@ async fn both_write_at_once_and_all_see_one_order_without_a_hole() {
 }
 
 #[tokio::test]
+async fn what_one_appends_the_other_shows_at_once() {
+    on_redis(async {
+        let (one, two) = two(settings).await;
+        let mut viewer = two.watch("").await;
+        let mut took = Vec::new();
+        for n in 1..=21 {
+            let began = std::time::Instant::now();
+            one.publish(vec![fact(n)]).await.unwrap();
+            viewer.numbers_until(n).await;
+            took.push(began.elapsed());
+        }
+        took.sort_unstable();
+        assert!(took[10] < Duration::from_millis(100), "{took:?}: it was found, not told");
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn a_source_that_the_other_node_appended_is_not_appended_again() {
     on_redis(async {
         let (one, two) = two(settings).await;
