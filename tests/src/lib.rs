@@ -32,6 +32,6 @@ pub use account::Account;
 pub use answer::Answer;
 pub use follower::{Followed, follow};
 pub use scene::{Scene, danmaku};
-pub use server::{Ran, Server, Setup, free_port};
+pub use server::{EMBEDDED, Ran, Server, Setup, free_port};
 pub use viewer::{Viewer, Watch};
 pub use wait::{DEADLINE, in_time, until};

@@ -14,6 +14,9 @@ use tokio::process::{Child, Command};
 
 use crate::{Answer, DEADLINE, in_time, until};
 
+/// The `db.url` that is the default.
+pub const EMBEDDED: &str = "sqlite:";
+
 /// How a server is to be started.
 #[derive(Debug)]
 pub struct Setup {
@@ -173,6 +176,22 @@ impl Server {
         self.data.path()
     }
 
+    /// Where the server has its databases: in its folder, or on `TEST_DB_URL`.
+    #[must_use]
+    pub fn db_url(&self) -> String {
+        common::native::db_url(self.data.path())
+    }
+
+    /// The database of a service that has one.
+    ///
+    /// # Panics
+    /// There is none.
+    pub async fn db(&self, service: &str) -> common::Db {
+        let folder = self.data.path().join("data");
+        let db = common::Db::open_existing(&self.db_url(), &folder, service).await;
+        db.expect("it can be opened").expect("a database")
+    }
+
     /// Gets something as nobody.
     pub async fn get(&self, path: &str) -> Answer {
         Answer::to(self.http.get(self.url(path))).await
@@ -285,6 +304,7 @@ impl Server {
             .env("NO_COLOR", "1")
             .env("GOLIGOLI_DATA_DIR", self.data.path().join("data"))
             .env("GOLIGOLI_HTTP__LISTEN", format!("127.0.0.1:{}", self.port))
+            .envs(Some(self.db_url()).filter(|url| url != EMBEDDED).map(|url| ("GOLIGOLI_DB__URL", url)))
             .envs(self.setup.settings.iter().map(|(key, value)| (format!("GOLIGOLI_{key}"), value)))
             .kill_on_drop(true);
         command
