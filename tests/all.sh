@@ -29,6 +29,16 @@ step "unit, property, contract and end-to-end tests"
 cargo build --locked -p goligoli --features failpoints
 cargo test --workspace --features goligoli/failpoints --locked
 
+step "services on MariaDB"
+if [ -n "${NATIVE_MYSQL_URL:-}" ]; then
+    TEST_DB_URL=$NATIVE_MYSQL_URL cargo test --locked -p goligoli-user -p goligoli-live -p goligoli-message -p goligoli-lottery
+elif [ "${NATIVE_REQUIRED:-}" = 1 ]; then
+    echo "NATIVE_MYSQL_URL names no server" >&2
+    exit 1
+else
+    echo "skipped: NATIVE_MYSQL_URL names no server"
+fi
+
 step "push under load"
 cargo build --release --locked -p goligoli
 cargo test --release --locked -p goligoli-tests --features load --test load -- --test-threads=1 --nocapture
