@@ -47,6 +47,11 @@ step "unit, property, contract and end-to-end tests"
 # This builds target/debug/goligoli too, since its own package has integration tests.
 cargo test --workspace --features goligoli/failpoints --locked
 
+step "services on MariaDB"
+# The same selection of packages as above: nothing is compiled again.
+TEST_DB_URL=$NATIVE_MYSQL_URL cargo test --workspace --features goligoli/failpoints --locked \
+    --lib --test user --test message --test service -- --skip rpc:: --skip discovery:: --skip queue:: --skip objects::
+
 step "deployment files"
 SITE_BIN=target/debug/goligoli tests/deployment.sh
 

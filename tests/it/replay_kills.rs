@@ -9,7 +9,6 @@ use goligoli_tests::{Account, Answer, Scene, Server, Setup, until};
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
 use serde_json::Value;
-use sqlx::{Connection as _, SqliteConnection};
 
 /// Repeats the random moments.
 const SEED: &str = "REPLAY_SEED";
@@ -39,11 +38,10 @@ async fn is_whole(server: &Server, scene: &Scene, replay: &Replay, said: &BTreeS
 
 /// Whether the process, which is dead, was just making an index of the replay.
 async fn died_at_work(server: &Server, replay: &Replay) -> bool {
-    let file = server.data().join("data/message.db");
-    let mut db = SqliteConnection::connect(&format!("sqlite://{}", file.display())).await.unwrap();
+    let db = server.db("message").await;
     let leased = sqlx::query_scalar("SELECT COUNT(*) FROM replay_index WHERE replay_id = ? AND leased_until_ms > 0");
-    let leased: i64 = leased.bind(replay.id.parse::<i64>().unwrap()).fetch_one(&mut db).await.unwrap();
-    db.close().await.unwrap();
+    let leased: i64 = leased.bind(replay.id.parse::<i64>().unwrap()).fetch_one(db.reader()).await.unwrap();
+    db.close().await;
     leased == 1
 }
 

@@ -37,7 +37,7 @@ pub use answer::Answer;
 pub use backend::Backend;
 pub use follower::{Followed, follow};
 pub use scene::{Scene, danmaku};
-pub use server::{OneByOne, Ran, Server};
+pub use server::{EMBEDDED, OneByOne, Ran, Server};
 pub use setup::{Setup, free_port};
 pub use site::PROCESSES;
 pub use viewer::{Viewer, Watch};

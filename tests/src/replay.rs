@@ -8,7 +8,6 @@ use std::path::Path;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use sqlx::{Connection as _, SqliteConnection};
 use tokio::task::JoinSet;
 
 use crate::http::{self, Connection};
@@ -163,11 +162,10 @@ pub async fn list(account: &Account, room: &str) -> Vec<Value> {
 /// # Panics
 /// There is no such table.
 pub async fn rows(server: &Server, service: &str, table: &str) -> i64 {
-    let file = server.data().join(format!("data/{service}.db"));
-    let mut db = SqliteConnection::connect(&format!("sqlite://{}", file.display())).await.expect("a database");
+    let db = server.db(service).await;
     let count = format!("SELECT COUNT(*) FROM {table}");
-    let rows = sqlx::query_scalar(sqlx::AssertSqlSafe(count)).fetch_one(&mut db).await.expect("a number");
-    db.close().await.expect("it closes");
+    let rows = sqlx::query_scalar(sqlx::AssertSqlSafe(count)).fetch_one(db.reader()).await.expect("a number");
+    db.close().await;
     rows
 }
 

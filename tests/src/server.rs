@@ -15,6 +15,9 @@ use crate::setup::{Setup, free_port};
 use crate::site::{self, Site};
 use crate::{Answer, DEADLINE, in_time, until};
 
+/// The `db.url` that is the default.
+pub const EMBEDDED: &str = "sqlite:";
+
 /// A data folder with a port, and what serves it while it runs: one process, or a site.
 #[derive(Debug)]
 pub struct Server {
@@ -106,6 +109,22 @@ impl Server {
     #[must_use]
     pub fn data(&self) -> &Path {
         self.data.path()
+    }
+
+    /// Where the databases are: in the data folder, or on a server.
+    #[must_use]
+    pub fn db_url(&self) -> String {
+        match &self.running {
+            Running::Alone(_) => EMBEDDED.to_owned(),
+            Running::Apart(site) => site.db_url().to_owned(),
+        }
+    }
+
+    /// The database of a service that has one.
+    pub async fn db(&self, service: &str) -> common::Db {
+        let folder = self.data.path().join("data");
+        let db = common::Db::open_existing(&self.db_url(), &folder, service).await;
+        db.expect("opening a database").expect("the service has one")
     }
 
     /// Gets something as nobody.

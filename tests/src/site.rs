@@ -221,6 +221,11 @@ impl Site {
         in_time(DEADLINE, "goligoli stops", child.wait()).await.expect("how it ended")
     }
 
+    /// Where its databases are.
+    pub(crate) fn db_url(&self) -> &str {
+        &self.shared["GOLIGOLI_DB__URL"]
+    }
+
     /// Where a process has its metrics and its health.
     pub(crate) fn ops(&self, name: &str, path: &str) -> String {
         format!("http://127.0.0.1:{}{path}", self.processes[name].ops)
