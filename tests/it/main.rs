@@ -37,3 +37,4 @@ mod rules;
 mod statistics;
 mod stream;
 mod texts;
+mod traces;
