@@ -10,9 +10,11 @@ use std::time::Duration;
 use anyhow::Context as _;
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use serde::{Deserialize, Serialize};
+use tracing::Subscriber;
 use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt as _;
-use tracing_subscriber::{EnvFilter, Layer as _, Registry, reload};
+use tracing_subscriber::{EnvFilter, Layer, reload};
 
 use crate::Lifecycle;
 
@@ -44,20 +46,42 @@ pub enum Format {
 /// # Errors
 /// The filter is malformed, or a setting of the traces can't be used.
 pub fn init(settings: &Settings, traces: &traces::Settings, service: &str) -> anyhow::Result<()> {
-    let (filter, handle) = reload::Layer::new(parse_filter(&settings.filter)?);
+    let filter = parse_filter(&settings.filter)?;
+    // One after the other on the subscriber: as a list, or one on the other, they would not be
+    // told of it, and the log's filter would be that of the traces too.
+    let (began, set) = match traces::layer(traces, service)? {
+        Some(spans) => {
+            let (lines, set) = lines(settings.format, filter);
+            (tracing_subscriber::registry().with(spans).with(traces::extras::layer()).with(lines).try_init(), set)
+        }
+        None => {
+            let (lines, set) = lines(settings.format, filter);
+            (tracing_subscriber::registry().with(lines).try_init(), set)
+        }
+    };
+    // An error means that a subscriber is set already: a test's, or an earlier call's.
+    if began.is_ok() {
+        _ = FILTER.set(set);
+    }
+    Ok(())
+}
+
+/// Sets a filter in use.
+type SetFilter = Box<dyn Fn(EnvFilter) -> Result<(), reload::Error> + Send + Sync>;
+
+/// The log's lines, and what sets their filter. The filter is theirs alone: traces are whole,
+/// however little is logged.
+fn lines<S>(format: Format, filter: EnvFilter) -> (Box<dyn Layer<S> + Send + Sync>, SetFilter)
+where
+    S: Subscriber + for<'a> LookupSpan<'a> + Send + Sync,
+{
+    let (filter, handle) = reload::Layer::new(filter);
     let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
-    // The filter is the log's alone: traces are whole, however little is logged.
-    let lines = match settings.format {
+    let lines = match format {
         Format::Text => lines.with_filter(filter).boxed(),
         Format::Json => lines.json().with_filter(filter).boxed(),
     };
-    let mut layers = traces::layers(traces, service)?;
-    layers.push(lines);
-    // An error here means that a subscriber is set already: a test's, or an earlier call's.
-    if tracing_subscriber::registry().with(layers).try_init().is_ok() {
-        _ = FILTER.set(handle);
-    }
-    Ok(())
+    (lines, Box::new(move |filter| handle.reload(filter)))
 }
 
 /// Sets what is logged from now on, if [`init`] began the logs of this process.
@@ -66,7 +90,7 @@ pub fn init(settings: &Settings, traces: &traces::Settings, service: &str) -> an
 /// The filter is malformed.
 pub fn set_filter(filter: &str) -> anyhow::Result<()> {
     let parsed = parse_filter(filter)?;
-    FILTER.get().map_or(Ok(()), |handle| Ok(handle.reload(parsed)?))
+    FILTER.get().map_or(Ok(()), |set| Ok(set(parsed)?))
 }
 
 /// Whether [`set_filter`] would take it.
@@ -82,7 +106,7 @@ fn parse_filter(filter: &str) -> anyhow::Result<EnvFilter> {
 }
 
 /// The subscriber is the process's, and so is its filter.
-static FILTER: OnceLock<reload::Handle<EnvFilter, Registry>> = OnceLock::new();
+static FILTER: OnceLock<SetFilter> = OnceLock::new();
 
 /// Keeps the metrics small until the process stops: samples are put into their buckets now
 /// and then, whether or not anybody asks for them.

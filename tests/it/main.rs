@@ -38,3 +38,4 @@ mod split;
 mod statistics;
 mod stream;
 mod texts;
+mod traces;

@@ -4,7 +4,7 @@
 //! not know itself is added here: SQL statements, the names of served calls ([`extras`]), and
 //! spans that outlive the task that began them ([`Lasting`]).
 
-mod extras;
+pub(super) mod extras;
 mod pipeline;
 
 use std::sync::OnceLock;
@@ -45,14 +45,14 @@ static TRACER: OnceLock<SdkTracer> = OnceLock::new();
 /// A layer of the process's subscriber.
 pub(super) type Boxed = Box<dyn Layer<Registry> + Send + Sync>;
 
-/// The layers of a subscriber that traces, of a process that is called `service`; none without a URL.
+/// What of a subscriber makes traces, of a process that is called `service`; none without a URL.
 ///
 /// # Errors
 /// A setting can't be used; the message names it.
-pub(super) fn layers(settings: &Settings, service: &str) -> anyhow::Result<Vec<Boxed>> {
+pub(super) fn layer(settings: &Settings, service: &str) -> anyhow::Result<Option<Boxed>> {
     anyhow::ensure!((0.0..=1.0).contains(&settings.ratio), "traces.ratio is {}, but has to be 0 to 1", settings.ratio);
     if settings.url.is_empty() {
-        return Ok(Vec::new());
+        return Ok(None);
     }
     check(&settings.url)?;
     let resource = Resource::builder_empty()
@@ -69,7 +69,7 @@ pub(super) fn layers(settings: &Settings, service: &str) -> anyhow::Result<Vec<B
     _ = TRACER.set(tracer.clone());
     let spans = tracing_opentelemetry::layer().with_tracer(tracer).with_threads(false).with_location(false);
     let spans = spans.with_target(false).with_tracked_inactivity(false);
-    Ok(vec![spans.with_filter(LevelFilter::INFO).boxed(), extras::layer().boxed()])
+    Ok(Some(spans.with_filter(LevelFilter::INFO).boxed()))
 }
 
 fn check(url: &str) -> anyhow::Result<()> {
@@ -220,8 +220,8 @@ mod tests {
 
     #[test]
     fn what_can_not_be_used_is_refused_with_its_key() {
-        let of = |url: &str, ratio| layers(&Settings { url: url.to_owned(), ratio }, "x").map(|layers| layers.len());
-        assert_eq!(of("", 1.0).unwrap(), 0);
+        let of = |url: &str, ratio| layer(&Settings { url: url.to_owned(), ratio }, "x").map(|layer| layer.is_some());
+        assert!(!of("", 1.0).unwrap());
         for url in ["localhost:4317", "https://a:4317", "http://a", "http://me:hidden@a:4317", "grpc://a:4317"] {
             let error = of(url, 1.0).unwrap_err().to_string();
             assert!(error.contains("traces.url") && !error.contains("hidden"), "{error}");

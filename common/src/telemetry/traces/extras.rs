@@ -18,18 +18,19 @@ use tracing_subscriber::registry::LookupSpan;
 use super::TRACER;
 
 const SQL: &str = "sqlx::query";
-const RPC: &str = "tarpc";
 /// A statement is quoted so far; it has no values in it.
 const MAX_SQL_BYTES: usize = 2_000;
 
 #[derive(Debug, Default)]
 struct Extras(OnceLock<WeakDispatch>);
 
-pub(super) fn layer<S>() -> impl Layer<S>
+/// To be put on the subscriber beside [`super::layer`].
+pub(in crate::telemetry) fn layer<S>() -> impl Layer<S>
 where
     S: Subscriber + for<'a> LookupSpan<'a>,
 {
-    let wanted = Targets::new().with_target(SQL, LevelFilter::DEBUG).with_target(RPC, LevelFilter::INFO);
+    // All spans: what is not wanted here would not be seen as the current one.
+    let wanted = Targets::new().with_default(LevelFilter::INFO).with_target(SQL, LevelFilter::DEBUG);
     Extras::default().with_filter(wanted)
 }
 
