@@ -207,6 +207,8 @@ print_env() {
     echo "export NATIVE_NSQD_TCP=127.0.0.1:$(port nsqd-tcp)"
     echo "export NATIVE_NSQD_HTTP=$(local_url nsqd)"
     echo "export NATIVE_LOOKUPD_HTTP=$(local_url nsqlookupd)"
+    # Tests that end an nsqd start one of their own.
+    echo "export NATIVE_NSQ_BIN=$(dirname "$(program nsqd)")"
     echo "export NATIVE_NSQADMIN_URL=$(local_url nsqadmin)"
     echo "export NATIVE_ETCD_URL=$(local_url etcd)"
     echo "export NATIVE_S3_URL=$(local_url s3)"

@@ -190,13 +190,19 @@ impl Committer {
 
     async fn commit_in_tries(&mut self, posts: &[Post], lanes: &[Lane]) -> sqlx::Result<Committed> {
         let guaranteed = lanes.iter().filter(|lane| **lane == Lane::Guaranteed).count();
-        let batch = Batch {
-            posts,
-            lanes,
-            ids: self.store.ids.take(posts.len()).await?,
-            slots: self.store.outbox.slots(guaranteed).await?,
-        };
         let (mut tried, mut unsure) = (1, None);
+        let (ids, slots) = loop {
+            match self.places(posts.len(), guaranteed).await {
+                Ok(places) => break places,
+                Err(error) if tried < TRIES && may_pass(&error) => {
+                    tracing::warn!(tried, error = &error as &dyn std::error::Error, "a batch met a lock; again");
+                }
+                Err(error) => return Err(error),
+            }
+            tried += 1;
+            tokio::time::sleep(PAUSE).await;
+        };
+        let batch = Batch { posts, lanes, ids, slots };
         loop {
             match self.try_commit(&batch, &mut unsure).await {
                 Ok(Some(committed)) => return Ok(committed),
@@ -210,6 +216,11 @@ impl Committer {
             tried += 1;
             tokio::time::sleep(PAUSE).await;
         }
+    }
+
+    /// What the batch is stored under: a block of ids may have to be taken first.
+    async fn places(&self, posts: usize, guaranteed: usize) -> sqlx::Result<(Vec<u64>, Vec<Slot>)> {
+        Ok((self.store.ids.take(posts).await?, self.store.outbox.slots(guaranteed).await?))
     }
 
     /// One transaction; `None` if another instance claimed a key of the batch meanwhile,

@@ -93,10 +93,10 @@ fn free_port() -> (std::net::TcpListener, u16) {
 }
 
 fn spawn(program: &str, arguments: &[String]) -> Child {
-    let folder = std::env::var("NATIVE_BIN").map(|folder| format!("{folder}/")).unwrap_or_default();
+    let folder = std::env::var("NATIVE_NSQ_BIN").map(|folder| format!("{folder}/")).unwrap_or_default();
     let mut command = Command::new(format!("{folder}{program}"));
     command.args(arguments).stdout(Stdio::null()).stderr(Stdio::null()).kill_on_drop(true);
-    command.spawn().unwrap_or_else(|error| panic!("{program} (from PATH, or the folder NATIVE_BIN): {error}"))
+    command.spawn().unwrap_or_else(|error| panic!("{program} (from PATH, or the folder NATIVE_NSQ_BIN): {error}"))
 }
 
 /// Consumes a topic; gives what comes.
