@@ -10,7 +10,8 @@ use idl::{ReplayId, RoomId};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::{
-    App, Config, Process, Service, Services, demo, fresh_keys, import, operator, restored, shared_config, verify_draw,
+    App, Config, Process, Service, Services, demo, doctor, fresh_keys, import, migrate, operator, restored,
+    shared_config, verify_draw,
 };
 
 /// Says of a build that can be killed at named points that it is one: it is for tests alone.
@@ -39,6 +40,12 @@ enum Command {
     Demo(demo::Options),
     /// Print the configuration that is in effect.
     Config,
+    /// Bring the tables of all databases up to date, and end. Services do so by themselves when
+    /// they start; this is for who wants it done before.
+    Migrate,
+    /// Ask each back-end of the configuration whether it can be used, one line each. Exit code 1
+    /// if one can't.
+    Doctor,
     /// Print fresh keys, as lines of an environment file, for a site whose services run in
     /// several processes.
     Keys,
@@ -136,6 +143,8 @@ impl Cli {
                 telemetry::init(&config.log, &config.traces, NAME)?;
                 until_stopped(async { demo::start(config, options).await.map(App::into_process) }).await?;
             }
+            Command::Migrate => migrate::run(&config()?).await?,
+            Command::Doctor => return Ok(doctor::run(&config()?).await),
             Command::Keys => fresh_keys::print()?,
             Command::Config => print!("{}", toml::to_string(&shared_config::effective(config()?).await)?),
             Command::Admin(Admin::Grant { name }) => {

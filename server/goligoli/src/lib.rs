@@ -4,8 +4,10 @@
 pub mod cli;
 pub mod config;
 pub mod demo;
+mod doctor;
 mod fresh_keys;
 mod import;
+mod migrate;
 pub mod operator;
 mod peers;
 pub mod platform;

@@ -12,6 +12,7 @@ use common::rpc::{LiveClient, PushClient, Serving, UserClient};
 use common::{Db, Dynamic, Ids, Platform};
 use idl::live::{Live as _, LiveRequest, LiveResponse};
 use serde::{Deserialize, Serialize};
+use sqlx::migrate::Migrator;
 use tarpc::server::Channel as _;
 use tokio::sync::{Mutex, Notify};
 
@@ -163,8 +164,11 @@ impl Live {
     }
 }
 
+/// The tables, for [`Db::open`].
+pub static MIGRATIONS: Migrator = sqlx::migrate!();
+
 async fn open(platform: &Platform) -> anyhow::Result<Db> {
-    Db::open(&platform.db_url, &platform.data_dir, "live", &sqlx::migrate!()).await
+    Db::open(&platform.db_url, &platform.data_dir, "live", &MIGRATIONS).await
 }
 
 impl Core {

@@ -53,7 +53,7 @@ impl Lottery {
     /// # Errors
     /// A key or the database can't be opened, or a lottery's key is another one.
     pub async fn after_restore(settings: &Settings, platform: &Platform) -> anyhow::Result<u64> {
-        let db = Db::open(&platform.db_url, &platform.data_dir, "lottery", &sqlx::migrate!()).await?;
+        let db = Db::open(&platform.db_url, &platform.data_dir, "lottery", &crate::MIGRATIONS).await?;
         let keys = KeyRing::open(settings, &platform.data_dir)?;
         let outbox = Outbox::new(db.clone(), Ids::new(db.clone()));
         let Timestamp(now_ms) = platform.clock.now();

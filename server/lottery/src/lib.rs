@@ -13,6 +13,7 @@ use idl::LotteryId;
 use idl::lottery::{Lottery as _, LotteryRequest, LotteryResponse, RoomLottery};
 use moka::sync::Cache;
 use serde::{Deserialize, Serialize};
+use sqlx::migrate::Migrator;
 use tarpc::server::Channel as _;
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
@@ -43,6 +44,9 @@ use seal::Seal;
 const KNOWN: u64 = 1_000;
 /// Pages of trees in memory, of some 270 KB each. Full: the least used is hashed again.
 const TREE_PAGES: u64 = 50;
+
+/// The tables, for [`Db::open`].
+pub static MIGRATIONS: Migrator = sqlx::migrate!();
 
 /// Settings of the lottery service.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -111,7 +115,7 @@ impl Lottery {
     ) -> anyhow::Result<Self> {
         anyhow::ensure!(settings.batch_entries.get() <= 1_000, "lottery.batch_entries is over 1000");
         anyhow::ensure!(settings.open_per_room.get() <= 10, "lottery.open_per_room is over 10");
-        let db = Db::open(&platform.db_url, &platform.data_dir, "lottery", &sqlx::migrate!()).await?;
+        let db = Db::open(&platform.db_url, &platform.data_dir, "lottery", &MIGRATIONS).await?;
         let ids = Ids::new(db.clone());
         let keys = KeyRing::open(&settings, &platform.data_dir)?;
         let seed_key = SecretKey::configured_or(&settings.seed_key, &platform.data_dir, "lottery-seed.key")?;

@@ -11,6 +11,7 @@ use common::rpc::{LiveClient, MessageClient, PushClient, Serving, UserClient};
 use common::{Db, Ids, Lifecycle, Platform};
 use idl::message::{Message as _, MessageRequest, MessageResponse};
 use serde::{Deserialize, Serialize};
+use sqlx::migrate::Migrator;
 use tarpc::server::Channel as _;
 
 mod announce;
@@ -31,6 +32,9 @@ mod writer;
 use replay::Replays;
 use rpc::Service;
 use store::Store;
+
+/// The tables, for [`Db::open`].
+pub static MIGRATIONS: Migrator = sqlx::migrate!();
 
 /// Settings of the message service.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -76,7 +80,7 @@ impl Message {
     ) -> anyhow::Result<Self> {
         anyhow::ensure!(settings.batch_posts.get() <= 1_000, "message.batch_posts is over 1000");
         let (clock, lifecycle) = (&platform.clock, &platform.lifecycle);
-        let db = Db::open(&platform.db_url, &platform.data_dir, "message", &sqlx::migrate!()).await?;
+        let db = Db::open(&platform.db_url, &platform.data_dir, "message", &MIGRATIONS).await?;
         let ids = Ids::new(db.clone());
         let outbox = Outbox::new(db.clone(), ids.clone());
         let store = Store { db, ids, outbox };
@@ -111,7 +115,7 @@ impl Message {
     /// # Errors
     /// The database can't be opened.
     pub async fn after_restore(platform: &Platform) -> anyhow::Result<()> {
-        let db = Db::open(&platform.db_url, &platform.data_dir, "message", &sqlx::migrate!()).await?;
+        let db = Db::open(&platform.db_url, &platform.data_dir, "message", &MIGRATIONS).await?;
         store::replay::skip_attempts(&db).await?;
         db.close().await;
         Ok(())

@@ -14,6 +14,7 @@ use common::{Db, Ids, Lifecycle, Platform};
 use idl::push::Revoke;
 use idl::user::{User as _, UserRequest, UserResponse};
 use serde::{Deserialize, Serialize};
+use sqlx::migrate::Migrator;
 
 mod accounts;
 mod attempts;
@@ -127,10 +128,13 @@ impl User {
     }
 }
 
+/// The tables, for [`Db::open`].
+pub static MIGRATIONS: Migrator = sqlx::migrate!();
+
 /// Opens the accounts without serving them.
 async fn open(settings: &Settings, platform: &Platform, signer: Arc<Signer>) -> anyhow::Result<Accounts> {
     settings.check()?;
-    let db = Db::open(&platform.db_url, &platform.data_dir, "user", &sqlx::migrate!()).await?;
+    let db = Db::open(&platform.db_url, &platform.data_dir, "user", &MIGRATIONS).await?;
     let key = SecretKey::configured_or(&settings.refresh_key, &platform.data_dir, "refresh-token.key")?;
     let ids = Ids::new(db.clone());
     let queue = settings.hash_queue as usize;
