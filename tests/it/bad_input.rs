@@ -33,7 +33,7 @@ struct World {
 
 impl World {
     async fn make() -> Self {
-        let server = Setup::new().start().await;
+        let server = Setup::new().alone().start().await;
         let scene = Scene::open(&server).await;
         let danmaku = scene.owner.say(&scene.room, "something to lose").await.expect(201);
         let danmaku = danmaku["id"].as_str().unwrap().to_owned();

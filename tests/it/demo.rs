@@ -150,7 +150,7 @@ async fn real_files_play_whole_and_their_replays_come_back() {
         let lines = lines_of(&std::fs::read_to_string(&file).unwrap());
 
         // With limits that nothing reaches every line is on the stream, as it stands in the file.
-        let whole = play(&file, Setup::new(), lines.len()).await;
+        let whole = play(&file, Setup::new().alone(), lines.len()).await;
         assert_eq!(looks(&whole.shown), lines);
         assert_eq!((whole.accepted, whole.folded, whole.suppressed), (lines.len() as u64, 0, 0));
         assert_eq!(looks(&whole.history), lines);
@@ -164,7 +164,7 @@ async fn real_files_play_whole_and_their_replays_come_back() {
         _ = whole.replay.comes_back(&scene.owner, &scene.room).await;
 
         // With few tokens most are only counted; what is shown is from the file.
-        let few = Setup::new().set("PUSH__RATE_PER_S", "20").set("PUSH__BURST", "20");
+        let few = Setup::new().alone().set("PUSH__RATE_PER_S", "20").set("PUSH__BURST", "20");
         let thin = play(&file, few, lines.len()).await;
         assert!(thin.suppressed > 0, "at this speed some must be sampled out");
         assert_eq!(thin.shown.len() as u64 + thin.folded + thin.suppressed, lines.len() as u64);
@@ -189,7 +189,7 @@ async fn every_broadcast_becomes_a_replay_and_the_latest_are_kept() {
     let broadcasts = BROADCASTS.to_string();
     let demo = ["demo", "--speed", SPEED, "--watchers", "1", "--broadcasts", &broadcasts, "--file"];
     let demo = demo.into_iter().map(std::ffi::OsString::from).chain([file.into()]);
-    let server = Setup::new().run(demo.collect::<Vec<_>>()).start().await;
+    let server = Setup::new().alone().run(demo.collect::<Vec<_>>()).start().await;
 
     let sessions = until("all broadcasts are over", async || {
         let sessions = items(&server, "sessions").await;

@@ -26,7 +26,7 @@ fn text<'a>(line: &'a Value, field: &str) -> &'a str {
 async fn a_feed_is_listed_as_viewers_get_it_and_when() {
     // More than a page of it; the limiter's totals are events like all others.
     const LINES: usize = 600;
-    let mut server = Setup::new().start().await;
+    let mut server = Setup::new().alone().start().await;
     let scene = Scene::open(&server).await;
     let mut viewer = Watch::guest().open(&server, &scene.room).await;
     _ = viewer.next("hello").await;
@@ -114,7 +114,7 @@ impl Follower {
 
 #[tokio::test]
 async fn a_feed_is_followed_and_who_left_takes_no_place() {
-    let server = Setup::new().start().await;
+    let server = Setup::new().alone().start().await;
     let scene = Scene::open(&server).await;
     let say = async |what: &str| {
         let danmaku = scene.owner.say(&scene.room, what).await.expect(201);

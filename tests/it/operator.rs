@@ -23,7 +23,7 @@ async fn log_in(server: &Server, name: &str, password: &str) -> Answer {
 
 #[tokio::test]
 async fn a_site_admin_is_made_by_the_operator() {
-    let mut server = Setup::new().start().await;
+    let mut server = Setup::new().alone().start().await;
     let scene = Scene::open(&server).await;
     let running = Account::register(&server, "while-running").await;
     _ = Account::register(&server, "while-stopped").await;
@@ -49,7 +49,7 @@ async fn a_site_admin_is_made_by_the_operator() {
 
 #[tokio::test]
 async fn a_command_opens_no_database_but_its_own() {
-    let mut server = Setup::new().start().await;
+    let mut server = Setup::new().alone().start().await;
     if server.db_url() != goligoli_tests::EMBEDDED {
         return;
     }
@@ -66,7 +66,7 @@ async fn a_command_opens_no_database_but_its_own() {
 
 #[tokio::test]
 async fn a_forgotten_password_is_reset_by_the_operator() {
-    let mut server = Setup::new().start().await;
+    let mut server = Setup::new().alone().start().await;
     let mei = Account::register(&server, "mei").await;
     let first = new_password(&server.operate(&["admin", "reset-password", "mei"]).await);
     log_in(&server, "mei", Account::PASSWORD).await.refused(401, "wrong-credentials");
@@ -90,7 +90,7 @@ async fn a_forgotten_password_is_reset_by_the_operator() {
 
 #[tokio::test]
 async fn a_thousand_test_accounts_have_tokens_that_work() {
-    let mut server = Setup::new().start().await;
+    let mut server = Setup::new().alone().start().await;
     let scene = Scene::open(&server).await;
     let accounts = Account::seed(&server, 1_000).await;
     let ids: std::collections::HashSet<&str> = accounts.iter().map(|account| account.id.as_str()).collect();
@@ -113,7 +113,7 @@ async fn a_thousand_test_accounts_have_tokens_that_work() {
 
 #[tokio::test]
 async fn a_replay_is_indexed_again_by_the_operator() {
-    let mut server = Setup::new().start().await;
+    let mut server = Setup::new().alone().start().await;
     let scene = Scene::open(&server).await;
     _ = scene.owner.say(&scene.room, "once more").await.expect(201);
     _ = scene.owner.post(&scene.path(&format!("/sessions/{}/close", scene.session)), &Value::Null).await.expect(200);
@@ -145,7 +145,7 @@ async fn a_replay_is_indexed_again_by_the_operator() {
 
 #[tokio::test]
 async fn what_can_not_work_is_refused_in_one_line() {
-    let server = Setup::new().start().await;
+    let server = Setup::new().alone().start().await;
     let part = server.operate(&["serve", "--service", "push"]).await;
     refused(&part, "push.feeds = \"log:\" is embedded");
     // A second process on the same data folder, with another port.
@@ -167,7 +167,7 @@ async fn what_can_not_work_is_refused_in_one_line() {
 
 #[tokio::test]
 async fn the_configuration_in_effect_is_printed() {
-    let server = Setup::new().prepare();
+    let server = Setup::new().alone().prepare();
     std::fs::write(server.data().join("site.toml"), "[push]\nrate_per_s = 7\nburst = 9\n").unwrap();
     let ran = server
         .operate_with(
@@ -177,7 +177,7 @@ async fn the_configuration_in_effect_is_printed() {
         .await;
     // An empty value is no number; without it the file's counts.
     assert!(!ran.ok, "{}", ran.out);
-    let server = Setup::new().unset("PUSH__RATE_PER_S").prepare();
+    let server = Setup::new().alone().unset("PUSH__RATE_PER_S").prepare();
     std::fs::write(server.data().join("site.toml"), "[push]\nrate_per_s = 7\nburst = 9\n").unwrap();
     let ran = server.operate_with(&["--config", "site.toml", "config"], &[("GOLIGOLI_PUSH__BURST", "11")]).await;
     assert!(ran.ok, "{}", ran.err);

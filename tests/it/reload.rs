@@ -17,7 +17,7 @@ struct Crowd {
 
 impl Crowd {
     async fn gather(file: &str) -> Self {
-        let setup = Setup::new().unset("PUSH__RATE_PER_S").unset("PUSH__BURST").set("LOG__FORMAT", "json");
+        let setup = Setup::new().alone().unset("PUSH__RATE_PER_S").unset("PUSH__BURST").set("LOG__FORMAT", "json");
         let mut server = setup.run(["--config", FILE, "serve"]).prepare();
         configure(&server, file);
         server.start_again().await;

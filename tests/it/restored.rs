@@ -24,7 +24,7 @@ fn number(id: &Value) -> u64 {
 
 #[tokio::test]
 async fn what_was_given_out_since_the_backup_is_not_given_out_again() {
-    let mut server = Setup::new().start().await;
+    let mut server = Setup::new().alone().start().await;
     let scene = Scene::open(&server).await;
     let accounts = Account::seed(&server, 3).await;
     let lottery = Lottery::open(&scene, &book(3_600)).await;

@@ -15,7 +15,8 @@ pub(crate) struct Ops(u16);
 impl Ops {
     pub(crate) fn setup() -> (Self, Setup) {
         let ops = Self(free_port());
-        let setup = Setup::new().set("OPS__ENABLED", "true").set("OPS__LISTEN", &format!("127.0.0.1:{}", ops.0));
+        let setup =
+            Setup::new().alone().set("OPS__ENABLED", "true").set("OPS__LISTEN", &format!("127.0.0.1:{}", ops.0));
         (ops, setup)
     }
 

@@ -254,7 +254,9 @@ impl Site {
         self.processes.get_mut(name).unwrap_or_else(|| panic!("there is no process {name}"))
     }
 
+    /// The ingress of the deployment, as one process: it dies with the test (`kill_on_drop`).
     fn start_ingress(&mut self) {
+        const SHIPPED: &str = include_str!("../../deployment/ingress/nginx.conf");
         if self.ingress.is_some() {
             return;
         }
@@ -264,19 +266,23 @@ impl Site {
             let of = self.processes.iter().filter(|(name, _)| name.starts_with(service));
             of.map(|(_, process)| format!("server 127.0.0.1:{} max_fails=1 fail_timeout=1s;\n", process.http)).collect()
         };
-        let configuration = NGINX
-            .replace("{folder}", &folder.display().to_string())
-            .replace("{port}", &self.port.to_string())
-            .replace("{gateways}", &servers("gateway"))
-            .replace("{push}", &servers("push"));
-        let file = folder.join("nginx.conf");
-        std::fs::write(&file, configuration).expect("writing nginx's configuration");
+        let files = [
+            ("nginx.conf", SHIPPED.to_owned()),
+            ("listen.conf", format!("listen 127.0.0.1:{} backlog=4096;\n", self.port)),
+            ("access_log.conf", "access_log off;\n".to_owned()),
+            ("push.conf", servers("push")),
+            ("gateways.conf", servers("gateway")),
+        ];
+        for (name, text) in files {
+            std::fs::write(folder.join(name), text).expect("writing nginx's configuration");
+        }
         let log = std::fs::File::create(folder.join("log")).expect("a log file");
         let ingress = Command::new("nginx")
             .arg("-p")
             .arg(&folder)
             .arg("-c")
-            .arg(&file)
+            .arg(folder.join("nginx.conf"))
+            .args(["-g", "daemon off; master_process off;"])
             .stdin(Stdio::null())
             .stdout(log.try_clone().expect("one more handle"))
             .stderr(log)
@@ -305,45 +311,3 @@ fn rand_name() -> u32 {
     // Seeded by the system: two test processes at once get two names.
     u32::try_from(RandomState::new().hash_one(0_u8) >> 32).expect("it is 32 bits")
 }
-
-/// One process as one worker: it dies with the test (`kill_on_drop`).
-const NGINX: &str = r#"
-daemon off;
-master_process off;
-pid {folder}/nginx.pid;
-error_log {folder}/error.log warn;
-worker_rlimit_nofile 20000;
-events { worker_connections 18000; }
-http {
-    access_log off;
-    client_body_temp_path {folder}/body;
-    proxy_temp_path {folder}/proxy;
-    fastcgi_temp_path {folder}/fastcgi;
-    uwsgi_temp_path {folder}/uwsgi;
-    scgi_temp_path {folder}/scgi;
-    client_max_body_size 300m;
-    upstream gateways { {gateways} keepalive 64; }
-    upstream push { {push} }
-    server {
-        listen 127.0.0.1:{port} backlog=4096;
-        proxy_http_version 1.1;
-        proxy_set_header Host $http_host;
-        proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;
-        proxy_set_header X-Forwarded-Proto $scheme;
-        proxy_set_header Connection "";
-        proxy_connect_timeout 1s;
-        proxy_request_buffering off;
-        location ~ ^/api/v1/rooms/[^/]+/events$ {
-            proxy_pass http://push;
-            proxy_buffering off;
-            proxy_read_timeout 1h;
-            proxy_next_upstream error timeout;
-        }
-        location / {
-            proxy_pass http://gateways;
-            proxy_buffering off;
-            proxy_next_upstream error timeout;
-        }
-    }
-}
-"#;
