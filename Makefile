@@ -1,6 +1,6 @@
 # The two commands of the README are `make demo` and `make test`.
 
-.PHONY: demo serve page build test check load soak draw draw-all advisories bench bench-draw bench-lottery bench-replay compare screenshots
+.PHONY: demo serve page build test check load faults soak draw draw-all advisories bench bench-draw bench-lottery bench-replay compare screenshots
 
 # The server with a demo room in it: http://127.0.0.1:8080/
 demo: build
@@ -30,7 +30,7 @@ test:
 check: page
 	@tests/need.sh rust protoc
 	cargo fmt --all --check
-	cargo clippy --workspace --all-targets --features goligoli-tests/load,goligoli/failpoints --locked -- -D warnings
+	cargo clippy --workspace --all-targets --features goligoli-tests/load,goligoli-tests/faults,goligoli/failpoints --locked -- -D warnings
 	RUSTDOCFLAGS="-D warnings -A rustdoc::private_intra_doc_links" cargo doc --workspace --no-deps --document-private-items --locked
 	cargo build --locked -p goligoli --features failpoints
 	cargo test --workspace --features goligoli/failpoints --locked
@@ -40,6 +40,11 @@ check: page
 load:
 	cargo build --release --locked -p goligoli
 	cargo test --release --locked -p goligoli-tests --features load --test load -- --test-threads=1 --nocapture
+
+# Processes, servers and networks that break under a site in use, on a native stack of its own.
+# FAULTS=short leaves out what waits long; FAULTS_SEED=… repeats the dice.
+faults:
+	tests/faults/run.sh
 
 # Memory under load and bad readers, for ten minutes.
 soak:

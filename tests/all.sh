@@ -30,7 +30,7 @@ step "page: types, tests, build"
 
 step "style"
 cargo fmt --all --check
-cargo clippy --workspace --all-targets --features goligoli-tests/load,goligoli/failpoints --locked -- -D warnings
+cargo clippy --workspace --all-targets --features goligoli-tests/load,goligoli-tests/faults,goligoli/failpoints --locked -- -D warnings
 
 step "documentation"
 RUSTDOCFLAGS="-D warnings -A rustdoc::private_intra_doc_links" cargo doc --workspace --no-deps --document-private-items --locked
@@ -51,6 +51,12 @@ step "services on MariaDB"
 # The same selection of packages as above: nothing is compiled again.
 TEST_DB_URL=$NATIVE_MYSQL_URL cargo test --workspace --features goligoli/failpoints --locked \
     --lib --test user --test message --test service -- --skip rpc:: --skip discovery:: --skip queue:: --skip objects::
+
+step "end to end, every service in processes of its own"
+# Two instances each of gateway, push, message and lottery, behind the shipped ingress.
+TOPOLOGY=apart cargo test --workspace --features goligoli/failpoints --locked --test command_line --test it -- \
+    deletion:: gap:: limiter:: lottery_evening::from lottery_prizes:: lottery_race:: revocation:: rules:: \
+    stream::a_ stream::what texts::
 
 step "deployment files"
 SITE_BIN=target/debug/goligoli tests/deployment.sh

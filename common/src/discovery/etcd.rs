@@ -92,13 +92,17 @@ impl Keeper {
     async fn register(&mut self) -> anyhow::Result<()> {
         let mut session = self.etcd.session().await?;
         let mut conditions = Vec::new();
-        for (key, _) in &self.entries {
+        for (key, value) in &self.entries {
             let answer = in_time(session.get(key.as_str(), None)).await?;
             let holder = answer.kvs().first();
             if let Some(holder) = holder.filter(|holder| !self.leases.contains(&holder.lease())) {
-                let other = serde_json::from_slice::<Instance>(holder.value()).map(|other| other.address);
-                let other = other.unwrap_or_else(|_| "an unknown address".to_owned());
-                anyhow::bail!("{key} is held by another process, at {other}: two instances need two ids");
+                let address = |instance: &[u8]| serde_json::from_slice::<Instance>(instance).map(|of| of.address).ok();
+                let other = address(holder.value());
+                // This process listens at that address: who announced it before is dead.
+                if other.is_none() || other != address(value.as_bytes()) {
+                    let other = other.unwrap_or_else(|| "an unknown address".to_owned());
+                    anyhow::bail!("{key} is held by another process, at {other}: two instances need two ids");
+                }
             }
             let revision = holder.map_or(0, etcd_client::KeyValue::mod_revision);
             conditions.push(Compare::mod_revision(key.as_str(), CompareOp::Equal, revision));

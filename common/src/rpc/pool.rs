@@ -21,6 +21,7 @@ use super::trust::Trust;
 use super::{rendezvous, spawn};
 use crate::Lifecycle;
 use crate::discovery::Instances;
+use crate::telemetry::red;
 
 /// Connections to each instance: a long reply on one does not hold up the other.
 const CONNECTIONS: usize = 2;
@@ -141,13 +142,12 @@ impl<Req: RequestName, Resp> Pool<Req, Resp> {
         let request = Arc::new(request);
         let called = self.attempts(context, deadline, &request).await;
         let outcome = match &called {
-            Ok(_) => "answered",
+            Ok(_) => "ok",
             Err(RpcError::DeadlineExceeded) => "late",
             Err(RpcError::Server(_)) => "refused",
             Err(_) => "away",
         };
-        metrics::histogram!("goligoli_rpc_call_seconds", "method" => method, "outcome" => outcome)
-            .record(started.elapsed().as_secs_f64());
+        red::rpc(&method, outcome, started.elapsed());
         called
     }
 

@@ -10,12 +10,13 @@ pub(crate) fn http(route: &str, method: &'static str, status: u16, took: Duratio
     metrics::histogram!("goligoli_http_request_seconds", "route" => route, "method" => method).record(took);
 }
 
-/// A call was served. `name` is tarpc's (`Message.post`), `outcome` one of a few words.
-pub fn rpc(name: &'static str, outcome: &'static str, took: Duration) {
+/// A call over the network has ended, as its caller saw it. `name` is tarpc's (`Message.post`);
+/// `outcome` is `ok` (also with a refusal as its answer), `refused` (not taken), `late` or `away`.
+pub fn rpc(name: &str, outcome: &'static str, took: Duration) {
     let (service, method) = name.split_once('.').unwrap_or(("", name));
-    let service = service.to_ascii_lowercase();
+    let (service, method) = (service.to_ascii_lowercase(), method.to_owned());
     metrics::counter!(
-        "goligoli_rpc_requests_total", "service" => service.clone(), "method" => method, "outcome" => outcome
+        "goligoli_rpc_requests_total", "service" => service.clone(), "method" => method.clone(), "outcome" => outcome
     )
     .increment(1);
     metrics::histogram!("goligoli_rpc_request_seconds", "service" => service, "method" => method).record(took);
