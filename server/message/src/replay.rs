@@ -82,13 +82,12 @@ impl Replays {
         let (objects, clock) = (platform.objects.clone(), platform.clock.clone());
         let (queue, lifecycle) = (platform.queue.clone(), &platform.lifecycle);
         match &queue {
-            // No other process reads this one's queue, or has its database: the objects are its own, too.
-            Queue::Process(_) if !store.db.is_shared() => {
+            // No other process reads this one's queue: it has the database and the objects to itself.
+            Queue::Process(_) => {
                 table::void_leases(&store.db).await?;
                 // Files of imports that nobody waits for any more.
                 objects.delete_all("imports").await?;
             }
-            _ => {}
         }
         let sender_key = SenderKey::new(sender_key);
         let imports = Imports::new(settings, platform);
