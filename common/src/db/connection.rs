@@ -133,7 +133,6 @@ impl<'c> Executor<'c> for &'c mut Connection {
 }
 
 impl Drop for Connection {
-    #[expect(clippy::disallowed_methods, reason = "ends within two seconds, and a stop need not wait for it")]
     fn drop(&mut self) {
         let Held::Pooled(connection) = &mut self.held else { return };
         if self.kind == Kind::Sqlite {
