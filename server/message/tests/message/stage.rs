@@ -71,6 +71,19 @@ impl Stage {
         stage
     }
 
+    /// On a database that several instances may have open; `None` if there is no such server.
+    pub(crate) async fn shared() -> Option<Self> {
+        let dir = tempfile::tempdir().expect("a folder");
+        let url = match common::native::db_url(dir.path()) {
+            url if url != "sqlite:" => url,
+            _ => common::native::db_url_on(&common::native::server("NATIVE_MYSQL_URL")?, dir.path()),
+        };
+        let (space, clock, live) = (FreeSpace::default(), Clock::manual(START), FakeLive::default());
+        let stage = Self::start_on(space, url, dir, settings(), clock, live, FakePush::default()).await;
+        stage.live.open(ROOM, START);
+        Some(stage)
+    }
+
     async fn start(dir: TempDir, settings: Settings, clock: Clock, live: FakeLive, push: FakePush) -> Self {
         let db_url = common::native::db_url(dir.path());
         Self::start_on(FreeSpace::default(), db_url, dir, settings, clock, live, push).await
