@@ -82,8 +82,8 @@ impl Replays {
     ) -> anyhow::Result<Self> {
         let (objects, clock) = (platform.objects.clone(), platform.clock.clone());
         let (queue, lifecycle) = (platform.queue.clone(), &platform.lifecycle);
-        // No other process reads this one's queue, or has its database: the objects are its own, too.
-        if !queue.is_shared() && !store.db.is_shared() {
+        // No other process reads this one's queue: it has the database and the objects to itself.
+        if !queue.is_shared() {
             table::void_leases(&store.db).await?;
             // Files of imports that nobody waits for any more.
             objects.delete_all("imports").await?;
