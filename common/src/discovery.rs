@@ -24,7 +24,8 @@ use tokio::sync::{oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::Lifecycle;
-use crate::etcd::{Etcd, Password, is_host_and_port, is_name};
+use crate::etcd::{Etcd, is_host_and_port, is_name};
+use crate::secret::SecretText;
 
 /// A process that dies is gone from the registry after this time.
 pub const LEASE: Duration = Duration::from_secs(10);
@@ -56,7 +57,7 @@ pub struct Settings {
     /// Whom etcd knows this process as; empty: nobody.
     pub user: String,
     /// Its password.
-    pub password: Password,
+    pub password: SecretText,
     /// With `fixed:`, where the instances of each service are (`host:port`).
     pub services: BTreeMap<String, Vec<String>>,
 }
@@ -113,7 +114,8 @@ impl Discovery {
     /// Says that these instances run in this process, all at once, and goes on saying so, also
     /// after an outage of the registry.
     ///
-    /// An instance of a process that died before is waited for until its lease ends.
+    /// An instance of a process that died before, on this machine and at this address, is taken
+    /// over at once; of any other its lease is waited for.
     ///
     /// # Errors
     /// One of the ids is taken, an id or address is malformed, or the registry does not answer

@@ -6,7 +6,6 @@
 
 mod follow;
 
-use std::fmt;
 use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -14,9 +13,10 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use etcd_client::{Client, ConnectOptions, Error, GetOptions};
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 pub use follow::{Seen, follow};
+
+use crate::secret::SecretText;
 
 /// What one call may take. A local etcd answers in milliseconds; one that is elected anew in
 /// somewhat more than a second.
@@ -26,28 +26,6 @@ const CONNECT: Duration = Duration::from_secs(1);
 /// A start waits so long for an etcd that does not answer.
 const START: Duration = Duration::from_secs(8);
 const RETRY: Duration = Duration::from_millis(250);
-
-/// A password as a setting. It is never printed.
-#[derive(Clone, Default, PartialEq, Eq)]
-pub struct Password(String);
-
-impl fmt::Debug for Password {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("***")
-    }
-}
-
-impl Serialize for Password {
-    fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
-        s.serialize_str(if self.0.is_empty() { "" } else { "***" })
-    }
-}
-
-impl<'de> Deserialize<'de> for Password {
-    fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
-        String::deserialize(d).map(Self)
-    }
-}
 
 /// An etcd as configured. Clones are the same one.
 #[derive(Debug, Clone)]
@@ -59,7 +37,7 @@ struct Inner {
     servers: Vec<String>,
     /// What all keys of the site begin with: `/goligoli`.
     prefix: String,
-    log_in: Option<(String, Password)>,
+    log_in: Option<(String, SecretText)>,
     next: AtomicUsize,
 }
 
@@ -80,7 +58,7 @@ impl Etcd {
     ///
     /// # Errors
     /// The URL is malformed, or asks for what this build can't do.
-    pub fn parse(url: &str, user: &str, password: &Password) -> anyhow::Result<Self> {
+    pub fn parse(url: &str, user: &str, password: &SecretText) -> anyhow::Result<Self> {
         let rest = url.strip_prefix("etcd://").with_context(|| {
             if url.starts_with("etcds:") {
                 "etcd over TLS (etcds:) is not supported; use etcd:// over a private network".to_owned()
@@ -99,7 +77,7 @@ impl Etcd {
             anyhow::ensure!(is_host_and_port(server), "{server:?} is not host:port");
         }
         let log_in = (!user.is_empty()).then(|| (user.to_owned(), password.clone()));
-        anyhow::ensure!(log_in.is_some() || password.0.is_empty(), "discovery.password is set, but no discovery.user");
+        anyhow::ensure!(log_in.is_some() || password.is_empty(), "discovery.password is set, but no discovery.user");
         Ok(Self(Arc::new(Inner { servers, prefix: format!("/{prefix}"), log_in, next: AtomicUsize::new(0) })))
     }
 
@@ -124,7 +102,7 @@ impl Etcd {
         let server = &self.0.servers[turn];
         let mut options = ConnectOptions::new().with_connect_timeout(CONNECT).with_require_leader(true);
         if let Some((user, password)) = &self.0.log_in {
-            options = options.with_user(user, &password.0);
+            options = options.with_user(user, password.reveal());
         }
         in_time(Client::connect([server], Some(options))).await.with_context(|| format!("etcd at {server}"))
     }
@@ -218,7 +196,7 @@ mod tests {
     use super::*;
 
     fn parse(url: &str) -> anyhow::Result<Etcd> {
-        Etcd::parse(url, "", &Password::default())
+        Etcd::parse(url, "", &SecretText::default())
     }
 
     #[test]
@@ -247,7 +225,7 @@ mod tests {
             let error = format!("{:#}", parse(bad).unwrap_err());
             assert!(!error.contains("hidden") && !error.contains('\n'), "{error}");
         }
-        let password = Password("hidden".to_owned());
+        let password = SecretText::from("hidden".to_owned());
         assert!(Etcd::parse("etcd://a:1", "", &password).is_err());
         let etcd = Etcd::parse("etcd://a:1", "me", &password).unwrap();
         assert!(!format!("{etcd:?}").contains("hidden"));

@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 
 use goligoli_tests::lottery::{Lottery, book};
-use goligoli_tests::replay::{Replay, ids, importing, items, objects, segment_lines, xml_lines};
-use goligoli_tests::{Account, Answer, Scene, Server, Setup, until};
+use goligoli_tests::replay::{Replay, ids, importing, items, segment_lines, xml_lines};
+use goligoli_tests::{Account, Answer, Scene, Server, Setup, objects, until};
 use idl::Timestamp;
 use serde_json::{Value, json};
 
@@ -171,7 +171,7 @@ async fn an_exported_file_comes_back_as_the_same_list() {
         again.file(owner, "ass").await.text().lines().count()
     );
     again.swept(&server, owner).await;
-    assert!(objects(&server).iter().all(|key| !key.starts_with("imports/")), "the file itself is not kept");
+    assert!(objects(&server).await.iter().all(|key| !key.starts_with("imports/")), "the file itself is not kept");
 }
 
 #[tokio::test]

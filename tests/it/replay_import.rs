@@ -6,8 +6,8 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use goligoli_tests::process::peak_resident_bytes;
-use goligoli_tests::replay::{Replay, importing, list, objects, rows, xml_lines};
-use goligoli_tests::{Account, Answer, Scene, Server, Setup, in_time, until};
+use goligoli_tests::replay::{Replay, importing, list, rows, xml_lines};
+use goligoli_tests::{Account, Answer, Scene, Server, Setup, in_time, objects, until};
 use reqwest::Method;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -17,7 +17,7 @@ use tokio::net::TcpStream;
 async fn nothing_is_left(server: &Server, scene: &Scene, what: &str) {
     assert_eq!(list(&scene.owner, &scene.room).await, Vec::<Value>::new(), "{what}");
     until("what was stored is removed", async || {
-        let is_gone = objects(server).is_empty()
+        let is_gone = objects(server).await.is_empty()
             && rows(server, "message", "imported_danmaku").await == 0
             && rows(server, "live", "replay").await == 0;
         is_gone.then_some(())
@@ -238,7 +238,7 @@ async fn a_file_that_is_too_large_is_refused() {
 #[tokio::test]
 async fn an_upload_without_an_end_is_cut_at_the_limit() {
     const MEGABYTES: usize = 32;
-    let server = Setup::new().set("GATEWAY__IMPORT_MAX_BYTES", &(MEGABYTES << 20).to_string()).start().await;
+    let server = Setup::new().alone().set("GATEWAY__IMPORT_MAX_BYTES", &(MEGABYTES << 20).to_string()).start().await;
     let scene = Scene::open(&server).await;
     let small = "<i><d p=\"1,1,25,255\">hm</d></i>";
     let replay = Answer::to(importing(&scene.owner, &scene.room, "Small").body(small)).await.expect(201);
@@ -285,7 +285,8 @@ async fn a_repeated_import_is_one_replay() {
     // The one that failed does not count. This one does not end for now.
     let mut upload = Upload::begin(&server, &scene, &format!("{CHUNKED}\r\nIdempotency-Key: evening")).await;
     assert!(upload.chunk(file.as_bytes()).await);
-    until("it has begun", async || objects(&server).iter().any(|key| key.starts_with("imports/")).then_some(())).await;
+    until("it has begun", async || objects(&server).await.iter().any(|key| key.starts_with("imports/")).then_some(()))
+        .await;
     let running = import("By hand", file).await;
     assert_eq!(running.headers["retry-after"], "5");
     running.refused(409, "replay-not-ready");
@@ -312,8 +313,10 @@ async fn an_upload_that_breaks_off_leaves_nothing() {
         } else {
             upload.0.write_all(piece.as_bytes()).await.unwrap();
         }
-        until("it has begun", async || objects(&server).iter().any(|key| key.starts_with("imports/")).then_some(()))
-            .await;
+        until("it has begun", async || {
+            objects(&server).await.iter().any(|key| key.starts_with("imports/")).then_some(())
+        })
+        .await;
         drop(upload);
         nothing_is_left(&server, &scene, what).await;
     }
@@ -336,7 +339,7 @@ async fn who_hangs_up_before_the_answer_gets_the_whole_replay_or_none() {
             let is_whole = listed.iter().all(|one| one["state"] == "ready" && one["danmaku_count"] == 3_000);
             let is_settled = rows(&server, "live", "replay").await == listed.len() as i64
                 && rows(&server, "message", "imported_danmaku").await == 3_000 * listed.len() as i64
-                && objects(&server).iter().all(|key| !key.starts_with("imports/"));
+                && objects(&server).await.iter().all(|key| !key.starts_with("imports/"));
             (is_whole && is_settled).then_some(())
         })
         .await;
@@ -358,7 +361,7 @@ fn megabyte(n: usize) -> String {
 #[tokio::test]
 async fn memory_does_not_grow_with_the_file() {
     const MEGABYTES: usize = 200;
-    let server = Setup::new().start().await;
+    let server = Setup::new().alone().start().await;
     let scene = Scene::open(&server).await;
     let import = async |megabytes: usize| {
         let mut upload = Upload::begin(&server, &scene, CHUNKED).await;

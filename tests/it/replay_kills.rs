@@ -4,8 +4,8 @@
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
-use goligoli_tests::replay::{Replay, Reply, Talker, ids, importing, items, list, objects, rows, talk, xml_lines};
-use goligoli_tests::{Account, Answer, Scene, Server, Setup, until};
+use goligoli_tests::replay::{Replay, Reply, Talker, ids, importing, items, list, rows, talk, xml_lines};
+use goligoli_tests::{Account, Answer, Scene, Server, Setup, objects, until};
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
 use serde_json::Value;
@@ -33,7 +33,7 @@ async fn is_whole(server: &Server, scene: &Scene, replay: &Replay, said: &BTreeS
     replay.swept(server, &scene.owner).await;
     let known: Vec<String> = listed.iter().map(|one| format!("/{}-", one["id"].as_str().unwrap())).collect();
     let is_known = |key: &String| known.iter().any(|of_one| key.contains(of_one));
-    assert!(objects(server).iter().all(is_known), "{:?}", objects(server));
+    assert!(objects(server).await.iter().all(is_known), "{:?}", objects(server).await);
 }
 
 /// Whether the process, which is dead, was just making an index of the replay.
@@ -200,7 +200,7 @@ async fn a_kill_while_a_file_is_imported_leaves_nothing() {
         server.reconfigure(|setup| setup.dies_at(None));
         server.start_again().await;
         assert_eq!(list(&scene.owner, &scene.room).await, Vec::<Value>::new());
-        assert_eq!(objects(&server), BTreeSet::new());
+        assert_eq!(objects(&server).await, BTreeSet::new());
 
         // Once more, as whoever got no answer would.
         let imported = Answer::to(import()).await.expect(201);

@@ -1,7 +1,7 @@
 //! Who may see a replay, what its owner does with it, and what may be kept of it.
 
-use goligoli_tests::replay::{items, list, objects, xml_rows};
-use goligoli_tests::{Account, Answer, until};
+use goligoli_tests::replay::{items, list, xml_rows};
+use goligoli_tests::{Account, Answer, objects, until};
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -98,7 +98,7 @@ async fn the_owner_renames_indexes_again_and_deletes() {
         owner.get(&replay.path(path)).await.refused(404, "no-such-replay");
     }
     assert_eq!(list(owner, &scene.room).await, Vec::<Value>::new());
-    until("its objects are gone", async || objects(server).is_empty().then_some(())).await;
+    until("its objects are gone", async || objects(server).await.is_empty().then_some(())).await;
     assert_eq!(scene.history(server).await.len(), evening.said.len(), "what was said stays said");
 }
 

@@ -24,7 +24,7 @@ impl Backend {
     /// All of them.
     pub const ALL: [Self; 6] = [Self::Database, Self::Redis, Self::Nsqd, Self::Lookupd, Self::Etcd, Self::Objects];
 
-    const fn variable(self) -> &'static str {
+    pub(crate) const fn variable(self) -> &'static str {
         match self {
             Self::Database => "NATIVE_MYSQL_URL",
             Self::Redis => "NATIVE_REDIS_URL",
@@ -64,7 +64,8 @@ fn host_of(url: &str) -> &str {
     rest.rsplit_once('@').map_or(rest, |(_, host)| host)
 }
 
-fn native(name: &str) -> String {
+/// What the native stack says of itself.
+pub(crate) fn native(name: &str) -> String {
     std::env::var(name).unwrap_or_else(|_| panic!("{name} is not set; `deployment/native/stack.sh env` sets it"))
 }
 

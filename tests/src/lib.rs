@@ -1,6 +1,6 @@
 //! The system from outside: a real `goligoli` process in a data folder of its own, its
-//! API and its event streams as any client sees them. Knows none of the project's crates,
-//! so that what it reads is what stands on the wire.
+//! API and its event streams as any client sees them; or a whole site of them. Of the project's
+//! crates it knows the database alone, so that what it reads is what stands on the wire.
 //!
 //! [`Setup`] says how a server is configured, [`Server`] is one that runs (and may be
 //! killed), [`Account`] asks as somebody, [`Viewer`] reads one event stream and
@@ -17,6 +17,7 @@ pub mod closed_loop;
 mod follower;
 pub mod http;
 pub mod lottery;
+mod objects;
 pub mod poster;
 pub mod process;
 pub mod proxy;
@@ -36,8 +37,9 @@ pub use account::Account;
 pub use answer::Answer;
 pub use backend::Backend;
 pub use follower::{Followed, follow};
+pub use objects::objects;
 pub use scene::{Scene, danmaku};
-pub use server::{EMBEDDED, OneByOne, Ran, Server};
+pub use server::{OneByOne, Ran, Server};
 pub use setup::{Setup, free_port};
 pub use site::PROCESSES;
 pub use viewer::{Viewer, Watch};

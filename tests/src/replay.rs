@@ -3,7 +3,6 @@
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
-use std::path::Path;
 
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -11,7 +10,7 @@ use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
 use crate::http::{self, Connection};
-use crate::{Account, Answer, Scene, Server, until};
+use crate::{Account, Answer, Scene, Server, objects, until};
 
 mod files;
 
@@ -139,7 +138,7 @@ impl Replay {
             }
             let version = format!("/v{}/", manifest["version"]);
             let of_this = format!("/{}-", self.id);
-            let found = objects(server).into_iter().filter(|key| key.contains(&of_this));
+            let found = objects(server).await.into_iter().filter(|key| key.contains(&of_this));
             let mut shown = BTreeSet::new();
             for key in found {
                 shown.insert(key.split_once(&version)?.1.to_owned());
@@ -252,24 +251,4 @@ pub fn items(list: &Value) -> &[Value] {
 #[must_use]
 pub fn ids(danmaku: &[Value]) -> Vec<String> {
     danmaku.iter().map(|one| one["id"].as_str().expect("an id").to_owned()).collect()
-}
-
-/// The keys of all that the object store holds, drafts too.
-#[must_use]
-pub fn objects(server: &Server) -> BTreeSet<String> {
-    fn walk(folder: &Path, root: &Path, keys: &mut BTreeSet<String>) {
-        // What is removed meanwhile is not there.
-        for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
-            let path = entry.path();
-            if path.is_dir() {
-                walk(&path, root, keys);
-            } else {
-                keys.insert(path.strip_prefix(root).expect("it is in there").to_string_lossy().into_owned());
-            }
-        }
-    }
-    let root = server.data().join("data/objects");
-    let mut keys = BTreeSet::new();
-    walk(&root, &root, &mut keys);
-    keys
 }

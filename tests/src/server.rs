@@ -15,9 +15,6 @@ use crate::setup::{Setup, free_port};
 use crate::site::{self, Site};
 use crate::{Answer, DEADLINE, in_time, until};
 
-/// The `db.url` that is the default.
-pub const EMBEDDED: &str = "sqlite:";
-
 /// A data folder with a port, and what serves it while it runs: one process, or a site.
 #[derive(Debug)]
 pub struct Server {
@@ -115,8 +112,16 @@ impl Server {
     #[must_use]
     pub fn db_url(&self) -> String {
         match &self.running {
-            Running::Alone(_) => EMBEDDED.to_owned(),
+            Running::Alone(_) => "sqlite:".to_owned(),
             Running::Apart(site) => site.db_url().to_owned(),
+        }
+    }
+
+    /// What a site's databases, keys and objects are under; `None` if this is one process.
+    pub(crate) fn site_name(&self) -> Option<&str> {
+        match &self.running {
+            Running::Alone(_) => None,
+            Running::Apart(site) => Some(site.name()),
         }
     }
 

@@ -236,7 +236,7 @@ impl Site {
         format!("http://127.0.0.1:{}{path}", self.processes[name].http)
     }
 
-    /// The name of its databases, keys and topics.
+    /// The name of its databases, keys, topics and objects.
     pub(crate) fn name(&self) -> &str {
         &self.name
     }

@@ -1,11 +1,12 @@
-//! The registry in etcd: `/goligoli/instances/{service}/{id}` → an [`Instance`] as JSON, all
-//! of a process under one lease.
+//! The registry in etcd: `/goligoli/instances/{service}/{id}` → an [`Instance`] as JSON with the
+//! machine that it runs on, all of a process under one lease.
 
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
 use anyhow::Context as _;
 use etcd_client::{Compare, CompareOp, PutOptions, Txn, TxnOp};
+use serde::{Deserialize, Serialize};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
@@ -13,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 use super::table::Table;
 use super::{Announcement, Instance, LEASE};
 use crate::Lifecycle;
+use crate::clock::boot_id;
 use crate::etcd::{Etcd, Refused, Seen, follow, in_time};
 
 /// Changes that may wait to be taken. Full: the watch waits.
@@ -53,7 +55,7 @@ impl Registry {
         let mut keeper = Keeper { etcd: self.etcd.clone(), entries: Vec::new(), leases: Vec::new() };
         for instance in instances {
             let key = self.etcd.key(&format!("instances/{}/{}", instance.service, instance.id));
-            keeper.entries.push((key, serde_json::to_string(&instance)?));
+            keeper.entries.push((key, Entry { instance, machine: boot_id() }));
         }
         let give_up = Instant::now() + PREDECESSOR;
         while let Err(error) = keeper.register().await {
@@ -78,11 +80,28 @@ impl Registry {
     }
 }
 
+/// What is written of an instance.
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Entry {
+    #[serde(flatten)]
+    instance: Instance,
+    /// The machine's boot id. A configuration that was copied to another machine may have the
+    /// same address in it, but not this.
+    machine: Option<String>,
+}
+
+impl Entry {
+    /// Who announced this other one listened where this process does: it is dead.
+    fn succeeds(&self, other: &Self) -> bool {
+        self.machine.is_some() && self.machine == other.machine && self.instance.address == other.instance.address
+    }
+}
+
 /// Keeps what a process has announced.
 struct Keeper {
     etcd: Etcd,
-    /// Keys and values.
-    entries: Vec<(String, String)>,
+    /// By key.
+    entries: Vec<(String, Entry)>,
     /// The leases that entries of this process may be under, the current one last.
     leases: Vec<i64>,
 }
@@ -92,15 +111,15 @@ impl Keeper {
     async fn register(&mut self) -> anyhow::Result<()> {
         let mut session = self.etcd.session().await?;
         let mut conditions = Vec::new();
-        for (key, value) in &self.entries {
+        let mut values = Vec::new();
+        for (key, entry) in &self.entries {
+            values.push((key, serde_json::to_string(entry)?));
             let answer = in_time(session.get(key.as_str(), None)).await?;
             let holder = answer.kvs().first();
             if let Some(holder) = holder.filter(|holder| !self.leases.contains(&holder.lease())) {
-                let address = |instance: &[u8]| serde_json::from_slice::<Instance>(instance).map(|of| of.address).ok();
-                let other = address(holder.value());
-                // This process listens at that address: who announced it before is dead.
-                if other.is_none() || other != address(value.as_bytes()) {
-                    let other = other.unwrap_or_else(|| "an unknown address".to_owned());
+                let other: Option<Entry> = serde_json::from_slice(holder.value()).ok();
+                if !other.as_ref().is_some_and(|other| entry.succeeds(other)) {
+                    let other = other.map_or_else(|| "an unknown address".to_owned(), |other| other.instance.address);
                     anyhow::bail!("{key} is held by another process, at {other}: two instances need two ids");
                 }
             }
@@ -113,10 +132,10 @@ impl Keeper {
             self.leases.remove(0);
         }
         self.leases.push(lease);
-        let put = |(key, value): &(String, String)| {
-            TxnOp::put(key.as_str(), value.as_str(), Some(PutOptions::new().with_lease(lease)))
+        let put = |(key, value): (&String, String)| {
+            TxnOp::put(key.as_str(), value, Some(PutOptions::new().with_lease(lease)))
         };
-        let puts: Vec<TxnOp> = self.entries.iter().map(put).collect();
+        let puts: Vec<TxnOp> = values.into_iter().map(put).collect();
         let done = in_time(session.txn(Txn::new().when(conditions).and_then(puts))).await?;
         anyhow::ensure!(done.succeeded(), "another process announces the same id at this moment");
         Ok(())

@@ -11,7 +11,7 @@ fn instance(service: &str, id: &str, port: u16) -> Instance {
 }
 
 fn settings(url: String) -> Settings {
-    Settings { url, user: String::new(), password: Password::default(), services: BTreeMap::new() }
+    Settings { url, user: String::new(), password: SecretText::default(), services: BTreeMap::new() }
 }
 
 /// An etcd as two processes of a site of its own see it.
@@ -156,6 +156,34 @@ fn a_process_that_dies_goes_with_its_lease_and_its_successor_waits_for_that() {
         tokio::time::timeout(SOON, push.wait_for(is_new)).await.unwrap().unwrap();
         successor.revoke().await;
     });
+}
+
+#[tokio::test]
+async fn who_takes_the_place_of_a_dead_one_listens_where_it_did() {
+    let Some(url) = native::server("NATIVE_ETCD_URL") else { return };
+    let [(one, _), _] = two(servers(&url)).await;
+    let etcd = one.etcd().unwrap();
+    let here = crate::clock::boot_id().expect("the tests run on Linux");
+    let cases = [
+        ("127.0.0.1:1", Some(here.as_str()), true),
+        // A copy of the configuration on another machine, or of a process that does not know its own.
+        ("127.0.0.1:1", Some("another machine"), false),
+        ("127.0.0.1:1", None, false),
+        ("127.0.0.1:2", Some(here.as_str()), false),
+    ];
+    for (address, machine, at_once) in cases {
+        let mut session = etcd.session().await.unwrap();
+        let lease = session.lease_grant(3, None).await.unwrap().id();
+        let dead = serde_json::json!({
+            "id": "a", "service": "push", "address": address, "contract": 3, "machine": machine
+        });
+        let options = etcd_client::PutOptions::new().with_lease(lease);
+        session.put(etcd.key("instances/push/a"), dead.to_string(), Some(options)).await.unwrap();
+        let begin = Instant::now();
+        let successor = one.announce(vec![instance("push", "a", 1)]).await.unwrap();
+        assert_eq!(begin.elapsed() < SOON, at_once, "{address} {machine:?}: {:?}", begin.elapsed());
+        successor.revoke().await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use crate::keys::Hidden;
+use crate::secret::SecretText;
 
 /// How processes call each other.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -18,9 +18,9 @@ pub struct Settings {
     /// What this process is called among others; empty: the machine's name and something random.
     pub instance: String,
     /// What all processes of the site know, and nobody else: 32 characters at least. Empty: none.
-    pub secret: Hidden,
+    pub secret: SecretText,
     /// The one before, which is still accepted while it is being changed.
-    pub previous_secret: Hidden,
+    pub previous_secret: SecretText,
     /// Requests that this process answers at the same time. More are refused at once.
     pub max_in_flight: NonZeroUsize,
     /// A stop goes on answering so long after it has said that it leaves.

@@ -16,7 +16,7 @@ use rustls::{ClientConfig, RootCertStore, ServerConfig};
 use tokio_rustls::{TlsAcceptor, TlsConnector};
 
 use super::settings::{Settings, TlsSettings};
-use crate::keys::Hidden;
+use crate::secret::SecretText;
 
 /// The least characters of a secret: nobody guesses it from a handshake that was recorded.
 const SECRET_CHARACTERS: usize = 32;
@@ -98,7 +98,7 @@ impl Trust {
     }
 }
 
-fn read_secret(secret: &Hidden) -> anyhow::Result<Option<hmac::Key>> {
+fn read_secret(secret: &SecretText) -> anyhow::Result<Option<hmac::Key>> {
     if secret.is_empty() {
         return Ok(None);
     }

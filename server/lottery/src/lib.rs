@@ -5,6 +5,7 @@
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::sync::{Arc, Mutex};
 
+use common::failure::again;
 use common::keys::{ConfiguredKey, SecretKey};
 use common::outbox::Outbox;
 use common::rpc::{LiveClient, LotteryClient, MessageClient, PushClient, Serving};
@@ -121,7 +122,9 @@ impl Lottery {
         let seed_key = SecretKey::configured_or(&settings.seed_key, &platform.data_dir, "lottery-seed.key")?;
         let seal = Seal::new(&seed_key)?;
         keys.check(&db, &seal).await?;
-        store::results::use_key(&db, &keys.current().public(), platform.clock.now()).await?;
+        // Instances that start together may meet here.
+        let (key, now) = (keys.current().public(), platform.clock.now());
+        again(|| async { Ok(store::results::use_key(&db, &key, now).await?) }).await?;
         // Whoever held one was a process before this one: the data folder is locked.
         if !db.is_shared() {
             store::void_leases(&db).await?;
