@@ -1,7 +1,7 @@
 //! An evening on a site: viewers on both push nodes, people who speak, and what became of it.
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -34,6 +34,7 @@ pub(crate) struct Evening {
     pub(crate) scene: Scene,
     pub(crate) people: Vec<Account>,
     swarm: Swarm,
+    words: AtomicUsize,
     stop: Arc<AtomicBool>,
     asked: Arc<Mutex<Vec<Asked>>>,
     speaking: JoinSet<Vec<(String, String)>>,
@@ -47,7 +48,8 @@ impl Evening {
         let swarm = Swarm::start(Target::room(server.address(), &scene.room), &Options::viewers(viewers)).unwrap();
         _ = swarm.wait_until_all_watch(LONG);
         let (stop, asked) = (Arc::new(AtomicBool::new(false)), Arc::new(Mutex::new(Vec::new())));
-        let mut evening = Self { server, scene, people, swarm, stop, asked, speaking: JoinSet::new() };
+        let mut evening =
+            Self { server, scene, people, swarm, words: AtomicUsize::new(0), stop, asked, speaking: JoinSet::new() };
         for person in evening.people.clone() {
             evening.speak(person);
         }
@@ -105,9 +107,10 @@ impl Evening {
 
     /// Says something for certain, and gives its position in the stream.
     async fn word(&self, text: &str) -> Position {
-        let key = format!("word {text} {:?}", Instant::now());
+        let key = format!("word-{}", self.words.fetch_add(1, Ordering::Relaxed));
         let said = until("the owner's word is acknowledged", async || {
             let answer = self.scene.owner.try_say(&self.scene.room, text, &key).await.ok()?;
+            assert!(answer.status == 201 || answer.status > 500, "{} {}", answer.status, answer.text());
             (answer.status == 201).then(|| answer.json()["id"].as_str().unwrap().to_owned())
         })
         .await;

@@ -12,8 +12,8 @@ use crate::evening::Evening;
 use crate::stack::{is_short, seed, stack};
 
 const VIEWERS: usize = 100;
-/// Killed and started again after so long.
-const AWAY: Duration = Duration::from_secs(3);
+/// Killed and started again after so long. A post without a database is answered after 2 s.
+const AWAY: Duration = Duration::from_secs(5);
 const STOPPED: Duration = Duration::from_secs(10);
 
 /// Servers, and whether a danmaku can be acknowledged without them.
