@@ -1,15 +1,16 @@
 //! An evening on a site: viewers on both push nodes, people who speak, and what became of it.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use goligoli_tests::lottery::Lottery;
+use goligoli_tests::replay::list;
 use goligoli_tests::swarm::{Options, Position, Report, Swarm, Target};
 use goligoli_tests::{Account, Answer, Scene, Server, Setup, Watch, until};
 use serde_json::{Value, json};
-use tokio::task::JoinSet;
+use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{MissedTickBehavior, interval, sleep};
 
 const PEOPLE: usize = 10;
@@ -123,23 +124,32 @@ impl Evening {
         .await
     }
 
-    /// Opens a lottery for so many seconds and enters everybody.
+    /// Opens a lottery for so many seconds and enters half of the people; the others enter with
+    /// [`Evening::enter_late`].
     pub(crate) async fn raffle(&self, duration_s: u64) -> (Lottery, Vec<Value>) {
         let body = json!({"title": "The draw", "prizes": [{"name": "a book", "count": 1}], "duration_s": duration_s});
         let lottery = Lottery::open(&self.scene, &body).await;
-        let mut receipts = Vec::new();
-        for person in &self.people {
-            receipts.extend(lottery.insist(person).await);
-        }
+        let receipts = enter(&lottery, &self.people[..PEOPLE / 2]).await;
+        assert_eq!(receipts.len(), PEOPLE / 2, "it has just opened");
         (lottery, receipts)
     }
 
-    /// The lottery was drawn once and every acknowledged entry is in it.
-    pub(crate) async fn drawn_well(&self, lottery: &Lottery, receipts: &[Value]) {
+    /// The other half enters, at once and for so long as it takes until each is told that it is
+    /// in, or that it came too late.
+    pub(crate) fn enter_late(&self, lottery: &Lottery) -> JoinHandle<Vec<Value>> {
+        let (lottery, people) = (lottery.clone(), self.people[PEOPLE / 2..].to_vec());
+        tokio::spawn(async move { enter(&lottery, &people).await })
+    }
+
+    /// The lottery was drawn, and every acknowledged entry is in it once. Gives it.
+    pub(crate) async fn drawn_well(&self, lottery: &Lottery, receipts: &[Value]) -> Value {
         let drawn = lottery.drawn(&self.server).await;
         let entries = lottery.entries(&self.server).await;
-        assert_eq!(entries.len(), receipts.len(), "who was acknowledged is in, once");
+        let people: HashSet<&str> = entries.iter().map(|entry| entry["user_id"].as_str().unwrap()).collect();
+        assert_eq!(people.len(), entries.len(), "nobody is in twice");
+        assert!(entries.len() >= receipts.len(), "who was acknowledged is in");
         lottery.audit(&self.server, &drawn["opened"], &drawn["closed"], receipts).await;
+        drawn
     }
 
     /// What was asked so far, since a moment.
@@ -177,9 +187,22 @@ impl Evening {
         let slowest = asked.iter().map(|asked| asked.took).max().unwrap_or_default();
         let mut by_status: BTreeMap<Option<u16>, usize> = BTreeMap::new();
         asked.iter().for_each(|asked| *by_status.entry(asked.status).or_default() += 1);
+        self.becomes_a_replay(said.len()).await;
         println!("{} lines; answers {by_status:?}; the slowest after {} ms", said.len(), slowest.as_millis());
         assert!(slowest < DEADLINE_AT_THE_EDGE, "a request hung for {slowest:?}");
         report
+    }
+
+    /// The broadcast is closed, and its replay has all that was said.
+    async fn becomes_a_replay(&self, said: usize) {
+        let close = self.scene.path(&format!("/sessions/{}/close", self.scene.session));
+        _ = self.scene.owner.post(&close, &Value::Null).await.expect(200);
+        let replay = until("the replay is ready", async || {
+            let listed = list(&self.scene.owner, &self.scene.room).await;
+            listed.into_iter().find(|replay| replay["state"] == "ready")
+        });
+        let held = replay.await["danmaku_count"].as_u64().unwrap();
+        assert!(held >= said as u64, "the replay has {held} of {said} danmaku");
     }
 
     /// Reads the room, which needs nothing but live and its database.
@@ -187,4 +210,9 @@ impl Evening {
         let url = self.server.url(&self.scene.path(""));
         Answer::attempt(self.server.client().get(url)).await.map_or(0, |answer| answer.status)
     }
+}
+
+async fn enter(lottery: &Lottery, people: &[Account]) -> Vec<Value> {
+    let receipts = futures::future::join_all(people.iter().map(|person| lottery.insist(person))).await;
+    receipts.into_iter().flatten().collect()
 }

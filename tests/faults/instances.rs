@@ -22,9 +22,10 @@ async fn each_process_is_killed_and_comes_back() {
     let mut processes = PROCESSES;
     processes.shuffle(&mut rng);
     for name in processes {
-        let (lottery, receipts) = evening.raffle(2).await;
+        let (lottery, mut receipts) = evening.raffle(2).await;
         let since = Instant::now();
         evening.server.site().kill9(name).await;
+        let entering = evening.enter_late(&lottery);
         sleep(AWAY).await;
         if !name.starts_with("live") && !name.starts_with("user") {
             // There is another one: what was in the hands of this one is asked again, no more.
@@ -32,7 +33,8 @@ async fn each_process_is_killed_and_comes_back() {
         }
         evening.server.site().start(name).await;
         _ = evening.healed(&format!("{name} killed and started"), Instant::now()).await;
-        evening.drawn_well(&lottery, &receipts).await;
+        receipts.extend(entering.await.unwrap());
+        _ = evening.drawn_well(&lottery, &receipts).await;
     }
     _ = evening.end().await;
 }
@@ -44,12 +46,14 @@ async fn each_process_hangs_and_goes_on() {
     }
     let mut evening = Evening::begin(Setup::new(), VIEWERS).await;
     for name in PROCESSES {
-        let (lottery, receipts) = evening.raffle(2).await;
+        let (lottery, mut receipts) = evening.raffle(2).await;
         evening.server.site().hold(name);
+        let entering = evening.enter_late(&lottery);
         sleep(STOPPED).await;
         evening.server.site().go_on(name);
         _ = evening.healed(&format!("{name} hung"), Instant::now()).await;
-        evening.drawn_well(&lottery, &receipts).await;
+        receipts.extend(entering.await.unwrap());
+        _ = evening.drawn_well(&lottery, &receipts).await;
     }
     _ = evening.end().await;
 }

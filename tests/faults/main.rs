@@ -9,6 +9,8 @@
 mod evening;
 mod instances;
 mod network;
+mod nodes;
+mod queue;
 mod rolling;
 mod servers;
 mod stack;

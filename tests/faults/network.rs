@@ -25,12 +25,14 @@ async fn the_network_to_each_server_breaks_and_is_mended() {
     let faults = if is_short() { &faults[1..2] } else { &faults[..] };
     for (backend, proxy) in &proxies {
         for (network, seconds) in faults {
-            let (lottery, receipts) = evening.raffle(2).await;
+            let (lottery, mut receipts) = evening.raffle(2).await;
             proxy.set(*network);
+            let entering = evening.enter_late(&lottery);
             sleep(Duration::from_secs(*seconds)).await;
             proxy.set(Network::Whole);
             _ = evening.healed(&format!("{backend:?} {network:?}"), Instant::now()).await;
-            evening.drawn_well(&lottery, &receipts).await;
+            receipts.extend(entering.await.unwrap());
+            _ = evening.drawn_well(&lottery, &receipts).await;
         }
     }
     _ = evening.end().await;

@@ -29,9 +29,10 @@ const SERVERS: [(&str, bool); 7] = [
 
 /// While `name` is away for so long, whoever can do without it is not refused.
 async fn away(evening: &Evening, name: &str, needless: bool, what: &str, leave: &str, back: &str, away: Duration) {
-    let (lottery, receipts) = evening.raffle(2).await;
+    let (lottery, mut receipts) = evening.raffle(2).await;
     let since = Instant::now();
     stack(leave, name).await;
+    let entering = evening.enter_late(&lottery);
     sleep(away).await;
     if name != "mariadb" {
         assert_eq!(evening.room().await, 200, "{name} is away: a room can still be read");
@@ -45,7 +46,8 @@ async fn away(evening: &Evening, name: &str, needless: bool, what: &str, leave: 
         assert_eq!(refused, 0, "{name} is away: a post needs it not, but of {} so many failed", asked.len());
     }
     _ = evening.healed(&format!("{name} {what}"), back_at).await;
-    evening.drawn_well(&lottery, &receipts).await;
+    receipts.extend(entering.await.unwrap());
+    _ = evening.drawn_well(&lottery, &receipts).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

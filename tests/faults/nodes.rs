@@ -1,0 +1,28 @@
+//! One of two push nodes dies under many viewers.
+
+use std::time::Instant;
+
+use goligoli_tests::Setup;
+
+use crate::evening::Evening;
+
+const MANY: usize = 2_000;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn viewers_of_a_push_node_that_dies_resume_on_the_other() {
+    let mut evening = Evening::begin(Setup::new(), MANY).await;
+    let before = evening.report();
+    let since = Instant::now();
+    evening.server.site().kill9("push-1").await;
+    _ = evening.healed("push-1 killed, all viewers on push-2", since).await;
+    let after = evening.report();
+    let interrupted = after.broken + after.ended - before.broken - before.ended;
+    println!("{interrupted} of {MANY} streams broke");
+    // The ingress gives each new stream to the node that has fewer.
+    assert!(interrupted >= MANY as u64 / 3, "they were spread over both");
+    assert!(interrupted <= MANY as u64 * 2 / 3, "those of the other node were not interrupted");
+    evening.server.site().start("push-1").await;
+    // Holds that all have seen the same in the same order, nothing lost and nothing repeated.
+    let report = evening.end().await;
+    assert_eq!(report.watching, MANY);
+}
