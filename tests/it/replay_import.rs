@@ -285,8 +285,7 @@ async fn a_repeated_import_is_one_replay() {
     // The one that failed does not count. This one does not end for now.
     let mut upload = Upload::begin(&server, &scene, &format!("{CHUNKED}\r\nIdempotency-Key: evening")).await;
     assert!(upload.chunk(file.as_bytes()).await);
-    until("it has begun", async || objects(&server).await.iter().any(|key| key.starts_with("imports/")).then_some(()))
-        .await;
+    until("it has begun", async || (rows(&server, "live", "replay").await == 1).then_some(())).await;
     let running = import("By hand", file).await;
     assert_eq!(running.headers["retry-after"], "5");
     running.refused(409, "replay-not-ready");
@@ -305,9 +304,10 @@ async fn an_upload_that_breaks_off_leaves_nothing() {
     let server = Setup::new().start().await;
     let scene = Scene::open(&server).await;
     let line = "<d p=\"1,1,25,255\">hm</d>";
-    for (what, length) in [("with a length", "Content-Length: 1000000"), ("in chunks", CHUNKED)] {
+    for (what, length) in [("with a length", "Content-Length: 10000000"), ("in chunks", CHUNKED)] {
         let mut upload = Upload::begin(&server, &scene, length).await;
-        let piece = format!("<i>{}", line.repeat(1_000));
+        // More than waits in memory before the object store has some of it.
+        let piece = format!("<i>{}", line.repeat(250_000));
         if length == CHUNKED {
             assert!(upload.chunk(piece.as_bytes()).await);
         } else {

@@ -79,7 +79,8 @@ fn number(id: &str) -> u64 {
 
 #[tokio::test]
 async fn a_planned_restart_loses_nothing_and_says_goodbye() {
-    let mut server = Setup::new().start().await;
+    // Of a whole site nobody plans that: its processes are restarted one by one.
+    let mut server = Setup::new().alone().start().await;
     let scene = Scene::open(&server).await;
     let accounts = Account::seed(&server, 4).await;
     let followers = followers(&server, &scene.room, 2).await;

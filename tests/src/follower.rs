@@ -57,7 +57,10 @@ pub async fn follow(
         if let Ok(mut viewer) = Viewer::begin(request).await {
             seen.streams += 1;
             while let Some(item) = viewer.item().await {
-                viewer.position().clone_into(&mut position);
+                // An ingress that finds no push node says only when to come back.
+                if !viewer.position().is_empty() {
+                    viewer.position().clone_into(&mut position);
+                }
                 match item {
                     Item::Event(event) if event.kind == "hello" => {
                         if let Some(began) = began.take() {

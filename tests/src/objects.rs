@@ -9,7 +9,7 @@ use s3::{Bucket, Region};
 use crate::Server;
 use crate::backend::{Backend, native};
 
-/// The keys of all that the object store holds; of a folder its drafts too.
+/// The keys of all that the object store holds; what is not finished yet, too.
 pub async fn objects(server: &Server) -> BTreeSet<String> {
     let mut keys = BTreeSet::new();
     match server.site_name() {
@@ -40,7 +40,10 @@ async fn list(site: &str, keys: &mut BTreeSet<String>) {
     let region = Region::Custom { region: "us-east-1".to_owned(), endpoint: native(Backend::Objects.variable()) };
     let bucket = Bucket::new(&native("NATIVE_S3_BUCKET"), region, credentials).expect("a bucket").with_path_style();
     let prefix = format!("{site}/");
+    let key = |key: &str| key.trim_start_matches(&prefix).to_owned();
     for page in bucket.list(prefix.clone(), None).await.expect("listing the bucket") {
-        keys.extend(page.contents.iter().map(|object| object.key.trim_start_matches(&prefix).to_owned()));
+        keys.extend(page.contents.iter().map(|object| key(&object.key)));
     }
+    let begun = bucket.list_multiparts_uploads(Some(&prefix), None).await.expect("listing what is being stored");
+    keys.extend(begun.iter().flat_map(|page| &page.uploads).map(|upload| key(&upload.key)));
 }

@@ -117,6 +117,20 @@ impl Site {
         for name in &away {
             self.ready(name).await;
         }
+        self.is_let_in().await;
+    }
+
+    /// Waits until the ingress, which found nobody while all were away, asks push and the
+    /// gateways again: they answer that there is no such room.
+    async fn is_let_in(&self) {
+        let http = reqwest::Client::builder().timeout(DEADLINE).build().expect("an HTTP client");
+        for path in ["", "/events"] {
+            let url = format!("http://127.0.0.1:{}/api/v1/rooms/9007199254740991{path}", self.port);
+            until(&format!("the ingress lets {url} in"), async || {
+                (http.get(&url).send().await.ok()?.status() == 404).then_some(())
+            })
+            .await;
+        }
     }
 
     /// Starts one process that does not run; returns when it is ready.
