@@ -1,6 +1,6 @@
 # The two commands of the README are `make demo` and `make test`.
 
-.PHONY: demo serve page build test check load faults soak draw draw-all advisories bench bench-draw bench-lottery bench-replay compare screenshots
+.PHONY: demo serve page build test check load faults soak draw draw-all advisories bench bench-apart bench-draw bench-lottery bench-replay compare screenshots
 
 # The server with a demo room in it: http://127.0.0.1:8080/
 demo: build
@@ -76,6 +76,11 @@ bench-draw:
 # Durable entries a second, with latencies; the draw over a million of them, and its memory.
 bench-lottery: build
 	cargo run --release --locked -p goligoli-tests --bin bench-lottery
+
+# Posts, entries and fan-out in one process and in a whole site on the real servers, one after the
+# other. About five minutes.
+bench-apart: page
+	tests/compare/apart.sh
 
 # How long a broadcast of a million danmaku takes to become a replay, with which memory; what its
 # files cost to serve.

@@ -170,7 +170,7 @@ async fn a_flood_of_entrants_is_told_as_a_count() {
     let scene = Scene::open(&server).await;
     let accounts = Account::seed(&server, 200).await;
     let (mut viewer, _) = watching(&server, &scene).await;
-    let lottery = Lottery::open(&scene, &book(5)).await;
+    let lottery = Lottery::open(&scene, &book(8)).await;
     let entering = Instant::now();
     // Two seconds and more.
     let mut pace = interval(Duration::from_millis(10));

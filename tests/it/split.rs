@@ -153,7 +153,7 @@ async fn a_split_site_is_refused_without_what_it_needs() {
         assert!(!ran.ok && ran.err.lines().count() == 1 && ran.err.contains(says), "{says}: {} {}", ran.out, ran.err);
     };
     let user = || process("user", &[("user", free_port())]);
-    refused(Setup::new().set("RPC__SECRET", "x"), "db.url").await;
+    refused(Setup::new().alone().set("RPC__SECRET", "x"), "db.url").await;
     refused(user().unset("ACCESS__SIGNING_KEY"), "access.signing_key").await;
     refused(user().unset("USER__REFRESH_KEY"), "user.refresh_key").await;
     refused(user().unset("RPC__LISTEN"), "rpc.listen").await;
@@ -165,7 +165,7 @@ async fn a_split_site_is_refused_without_what_it_needs() {
 
 #[tokio::test]
 async fn fresh_keys_are_taken_and_never_printed() {
-    let server = Setup::new().prepare();
+    let server = Setup::new().alone().prepare();
     let keys = server.operate(&["keys"]).await;
     assert!(keys.ok, "{}", keys.err);
     let lines: Vec<(&str, &str)> = keys.out.lines().filter_map(|line| line.split_once('=')).collect();

@@ -89,7 +89,8 @@ async fn what_happens_to_the_room_is_told() {
 
 #[tokio::test]
 async fn nothing_on_the_way_may_buffer_or_change_a_stream() {
-    let server = Setup::new().start().await;
+    // nginx takes some of these words for itself.
+    let server = Setup::new().alone().start().await;
     let scene = Scene::open(&server).await;
     let mut viewer = Watch::guest().accept_gzip().open(&server, &scene.room).await;
     let header = |viewer: &Viewer, name: &str| {

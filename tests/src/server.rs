@@ -13,7 +13,7 @@ use tokio::process::{Child, Command};
 
 use crate::setup::{Setup, free_port};
 use crate::site::{self, Site};
-use crate::{Answer, DEADLINE, in_time, until};
+use crate::{Answer, DEADLINE, in_time, process, until};
 
 /// A data folder with a port, and what serves it while it runs: one process, or a site.
 #[derive(Debug)]
@@ -81,6 +81,21 @@ impl Server {
     #[must_use]
     pub fn pid(&self) -> u32 {
         self.child().id().expect("it runs")
+    }
+
+    /// All its processes: one, or those of a site that run, with the ingress.
+    #[must_use]
+    pub fn pids(&self) -> Vec<u32> {
+        match &self.running {
+            Running::Alone(_) => vec![self.pid()],
+            Running::Apart(site) => site.pids(),
+        }
+    }
+
+    /// CPU seconds of all its processes so far. What servers of others take for it is not in it.
+    #[must_use]
+    pub fn cpu_seconds(&self) -> f64 {
+        self.pids().into_iter().map(process::cpu_seconds).sum()
     }
 
     fn child(&self) -> &Child {

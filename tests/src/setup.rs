@@ -73,11 +73,12 @@ impl Setup {
     }
 
     /// Dies at this named point as by `kill -9`; with `:3` behind it, when it is there for the
-    /// third time. `None` is nowhere.
+    /// third time. `None` is nowhere. [`Setup::alone`]: of a site's processes another one would
+    /// go on with the work, and die there too.
     #[must_use]
     pub fn dies_at(mut self, point: Option<&str>) -> Self {
         self.failpoint = point.map(str::to_owned);
-        self
+        self.alone()
     }
 
     /// Makes the data folder in this one: temporary files may not lie on a disk.

@@ -240,6 +240,12 @@ impl Site {
         &self.shared["GOLIGOLI_DB__URL"]
     }
 
+    /// The processes that run, and the ingress.
+    pub(crate) fn pids(&self) -> Vec<u32> {
+        let children = self.processes.values().filter_map(|process| process.child.as_ref()).chain(&self.ingress);
+        children.filter_map(Child::id).collect()
+    }
+
     /// Where a process has its metrics and its health.
     pub(crate) fn ops(&self, name: &str, path: &str) -> String {
         format!("http://127.0.0.1:{}{path}", self.processes[name].ops)

@@ -9,7 +9,6 @@ use std::path::Path;
 use std::time::Duration;
 
 use goligoli_tests::closed_loop::{WARM_UP, of_health, run, syncs_per_second};
-use goligoli_tests::process::cpu_seconds;
 use goligoli_tests::{Account, Scene, Setup, http};
 
 const ACCOUNTS: usize = 2_000;
@@ -34,9 +33,9 @@ async fn main() -> anyhow::Result<()> {
         let bearer = format!("Bearer {}", accounts[n % ACCOUNTS].token);
         http::post(&path, &[("Authorization", &bearer), ("Content-Type", "application/json")], &body)
     };
-    let before = cpu_seconds(server.pid());
+    let before = server.cpu_seconds();
     let posts = run(server.address(), connections, span, 201, post).await?;
-    let cpu = cpu_seconds(server.pid()) - before;
+    let cpu = server.cpu_seconds() - before;
     let all = posts.total as f64;
 
     println!("{connections} connections, {ACCOUNTS} accounts, {seconds} s after {} s of warm-up", WARM_UP.as_secs());

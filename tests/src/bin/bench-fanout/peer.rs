@@ -73,13 +73,18 @@ pub(crate) struct Peer {
     pub(crate) publish: Publish,
     /// Connections to publish by. Where nothing but the texts' numbers shows the order, one.
     pub(crate) publishers: usize,
-    /// The process whose CPU and memory are accounted, with its children.
-    pub(crate) pid: Option<u32>,
+    /// The processes whose CPU and memory are accounted, with their children; none: unknown.
+    pub(crate) pids: Vec<u32>,
     /// What ends the server when it is dropped; none if it was not started here.
     started: Option<Box<dyn Any>>,
 }
 
 impl Peer {
+    /// What all its processes have of something, if they are known.
+    pub(crate) fn sum<T: std::iter::Sum>(&self, of: fn(u32) -> T) -> Option<T> {
+        (!self.pids.is_empty()).then(|| self.pids.iter().map(|pid| of(*pid)).sum())
+    }
+
     /// Whether the server's CPU is part of this process's family.
     pub(crate) const fn is_child(&self) -> bool {
         self.started.is_some()

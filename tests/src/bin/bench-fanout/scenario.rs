@@ -46,7 +46,7 @@ pub(crate) struct Scenario {
 impl Scenario {
     /// Measures a server that has just been started.
     pub(crate) fn measure(&self, peer: &Peer) -> anyhow::Result<Outcome> {
-        let resident = || peer.pid.map(resident_bytes);
+        let resident = || peer.sum(resident_bytes);
         let (before, kernel_before) = (resident(), kernel_bytes());
         let options = Options { come_back: None, ..Options::viewers(self.viewers) };
         let swarm = Swarm::start(peer.target.clone(), &options)?;
@@ -63,7 +63,7 @@ impl Scenario {
         let warm_up = self.post(peer, 0, self.warm_up_s)?;
         drained(&swarm);
         _ = swarm.mark();
-        let cpu = || (peer.pid.map(cpu_seconds), cpu_seconds(std::process::id()));
+        let cpu = || (peer.sum(cpu_seconds), cpu_seconds(std::process::id()));
         let (cpu_before, begin) = (cpu(), Instant::now());
         let posted = self.post(peer, warm_up.sent, self.seconds)?;
         let (report, ended) = drained(&swarm);

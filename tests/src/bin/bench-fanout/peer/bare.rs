@@ -24,7 +24,7 @@ pub(super) fn start(scenario: &Scenario) -> anyhow::Result<Peer> {
         target: Target { address: running.address, path: "/".to_owned(), headers: Vec::new(), ids: Ids::Numbers },
         publish: Arc::new(move |stamp: Stamp<'_>| http::post("/", &[], &payload(stamp, bytes))),
         publishers: 1,
-        pid: Some(running.child.id()),
+        pids: vec![running.child.id()],
         started: Some(Box::new(running)),
     })
 }

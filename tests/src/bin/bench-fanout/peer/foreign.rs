@@ -52,7 +52,7 @@ pub(super) fn attach(scenario: &Scenario, url: &Url) -> anyhow::Result<Peer> {
         target: Target { address, path: path.to_owned(), headers: Vec::new(), ids: Ids::Numbers },
         publish: Arc::new(publish),
         publishers: 1,
-        pid: url.pid,
+        pids: url.pid.into_iter().collect(),
         started: None,
     })
 }

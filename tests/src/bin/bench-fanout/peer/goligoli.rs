@@ -34,14 +34,15 @@ pub(super) async fn start(scenario: &Scenario) -> anyhow::Result<Peer> {
         let headers = [("Authorization", bearer[account].as_str()), ("Content-Type", "application/json")];
         http::post(&path, &headers, &format!(r#"{{"text":"{text}"}}"#))
     };
+    let name = if server.pids().len() > 1 { "goligoli, apart" } else { "goligoli" };
     let version = said(std::process::Command::new("git").args(["describe", "--always", "--dirty"]));
     Ok(Peer {
-        name: "goligoli".to_owned(),
+        name: name.to_owned(),
         version: format!("goligoli {version}"),
         target: Target::room(server.address(), &room),
         publish: Arc::new(publish),
         publishers: 16,
-        pid: Some(server.pid()),
+        pids: server.pids(),
         started: Some(Box::new(server)),
     })
 }

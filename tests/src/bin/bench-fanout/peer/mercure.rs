@@ -41,7 +41,7 @@ pub(super) fn start(scenario: &Scenario, programs: &Programs) -> anyhow::Result<
         target: Target { address: running.address, path, headers: Vec::new(), ids: Ids::Numbers },
         publish: Arc::new(publish),
         publishers: 1,
-        pid: Some(running.child.id()),
+        pids: vec![running.child.id()],
         started: Some(Box::new(running)),
     })
 }

@@ -46,7 +46,7 @@ pub(super) fn start(scenario: &Scenario, programs: &Programs) -> anyhow::Result<
         target: Target { address: running.address, path: "/sub".to_owned(), headers: Vec::new(), ids: Ids::Numbers },
         publish: Arc::new(move |stamp: Stamp<'_>| http::post("/pub", &[], &payload(stamp, bytes))),
         publishers: 1,
-        pid: Some(running.child.id()),
+        pids: vec![running.child.id()],
         started: Some(Box::new(running)),
     })
 }
