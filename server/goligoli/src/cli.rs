@@ -9,8 +9,9 @@ use idl::user::Secret;
 use idl::{ReplayId, RoomId};
 use tokio::signal::unix::{SignalKind, signal};
 
+use crate::fresh_keys::SiteKeys;
 use crate::{
-    App, Config, Process, Service, Services, demo, doctor, fresh_keys, import, migrate, operator, restored,
+    App, Config, Process, Service, Services, demo, doctor, import, migrate, operator, restored,
     shared_config, verify_draw,
 };
 
@@ -41,14 +42,19 @@ enum Command {
     /// Print the configuration that is in effect.
     Config,
     /// Bring the tables of all databases up to date, and end. Services do so by themselves when
-    /// they start; this is for who wants it done before.
-    Migrate,
+    /// they start; this is for who wants it done before. With --from: move a whole site.
+    Migrate(migrate::Options),
     /// Ask each back-end of the configuration whether it can be used, one line each. Exit code 1
     /// if one can't.
     Doctor,
     /// Print fresh keys, as lines of an environment file, for a site whose services run in
     /// several processes.
-    Keys,
+    Keys {
+        /// Print those of the embedded site in this data folder instead; only what it has none
+        /// of is fresh.
+        #[arg(long, value_name = "FOLDER")]
+        of: Option<PathBuf>,
+    },
     /// What only the site's operator may do.
     #[command(subcommand)]
     Admin(Admin),
@@ -143,9 +149,10 @@ impl Cli {
                 telemetry::init(&config.log, &config.traces, NAME)?;
                 until_stopped(async { demo::start(config, options).await.map(App::into_process) }).await?;
             }
-            Command::Migrate => migrate::run(&config()?).await?,
+            Command::Migrate(options) => migrate::run(&config()?, options).await?,
             Command::Doctor => return Ok(doctor::run(&config()?).await),
-            Command::Keys => fresh_keys::print()?,
+            Command::Keys { of: None } => SiteKeys::fresh().print()?,
+            Command::Keys { of: Some(folder) } => SiteKeys::in_folder(&folder)?.print()?,
             Command::Config => print!("{}", toml::to_string(&shared_config::effective(config()?).await)?),
             Command::Admin(Admin::Grant { name }) => {
                 operator::run(&config()?, operator::Command::Grant { name }).await?;

@@ -33,6 +33,9 @@ use replay::Replays;
 use rpc::Service;
 use store::Store;
 
+/// The file of the data folder that stands in for `message.sender_key`.
+pub const SENDER_KEY: &str = "replay-sender.key";
+
 /// The tables, for [`Db::open`].
 pub static MIGRATIONS: Migrator = sqlx::migrate!();
 
@@ -85,7 +88,7 @@ impl Message {
         let outbox = Outbox::new(db.clone(), ids.clone());
         let store = Store { db, ids, outbox };
 
-        let sender_key = SecretKey::configured_or(&settings.sender_key, &platform.data_dir, "replay-sender.key")?;
+        let sender_key = SecretKey::configured_or(&settings.sender_key, &platform.data_dir, SENDER_KEY)?;
         let replays = Replays::start(&settings, store.clone(), live.clone(), platform, &sender_key).await?;
 
         let (deliveries, delivered) = delivery::queue();
