@@ -50,7 +50,9 @@ impl Iterator for Keys {
         loop {
             match self.open.last_mut()?.next() {
                 None => _ = self.open.pop(),
-                Some(Err(error)) => return Some(Err(error).with_context(|| format!("reading {}", self.root.display()))),
+                Some(Err(error)) => {
+                    return Some(Err(error).with_context(|| format!("reading {}", self.root.display())));
+                }
                 Some(Ok(entry)) => match self.visit(&entry.path()) {
                     Ok(None) => {}
                     Ok(Some(key)) => return Some(Ok(key)),

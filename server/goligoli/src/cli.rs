@@ -11,8 +11,8 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::fresh_keys::SiteKeys;
 use crate::{
-    App, Config, Process, Service, Services, demo, doctor, import, migrate, operator, restored,
-    shared_config, verify_draw,
+    App, Config, Process, Service, Services, demo, doctor, import, migrate, operator, restored, shared_config,
+    verify_draw,
 };
 
 /// Says of a build that can be killed at named points that it is one: it is for tests alone.

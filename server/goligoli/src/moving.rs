@@ -112,6 +112,7 @@ async fn move_site(config: &Config, db_url: &str, folder: &DataDir, lifecycle: &
         source.close().await;
     }
     let copied = objects::copy(data_dir, &objects).await?;
+    failpoint::reached("moving.objects-copied");
     eprintln!("objects: {} are there, {} of them from before", copied.all, copied.known);
     let ended = push::at_rest::carry_revocations(data_dir, &config.push.feeds, &Clock::system()).await?;
     eprintln!("ended log-ins: {ended} are carried over");

@@ -15,7 +15,7 @@ use sqlx::{Any, AssertSqlSafe, Row as _};
 
 /// Rows that are read at once, and written by one statement.
 const PAGE: usize = 500;
-/// A statement that is larger than this is sent as it is: servers take at least a few MiB.
+/// What is written by one statement, or a single row if that is larger: servers take some MiB.
 const STATEMENT_BYTES: usize = 1 << 20;
 
 /// A table, with columns in its own order.
@@ -70,7 +70,8 @@ impl Table {
              WHERE table_schema = DATABASE() AND index_name = 'PRIMARY' ORDER BY table_name, seq_in_index";
         let mut tables: Vec<Self> = Vec::new();
         for row in sqlx::query(COLUMNS).fetch_all(db.reader()).await? {
-            let (table, name, data_type): (String, String, String) = (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
+            let (table, name, data_type): (String, String, String) =
+                (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
             let is_number = match data_type.as_str() {
                 "bigint" | "smallint" | "int" => true,
                 "varchar" | "text" => false,

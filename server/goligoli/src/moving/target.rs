@@ -38,6 +38,15 @@ impl Target {
             }
             None => false,
         };
+        if !is_begun {
+            // Before anything of theirs is changed.
+            for (service, _) in DATABASES {
+                if let Some(db) = Db::open_existing(url, data_dir, service).await? {
+                    ensure_empty(service, &db).await?;
+                    db.close().await;
+                }
+            }
+        }
         let mut databases = Vec::new();
         for (service, migrations) in DATABASES {
             let db = if is_begun {
@@ -60,6 +69,7 @@ impl Target {
         }
         let turn = turn(&databases[0].1).await?;
         if !is_begun {
+            // Another command may have come before.
             for (service, db) in &databases {
                 ensure_empty(service, db).await?;
             }
