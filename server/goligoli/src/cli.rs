@@ -90,10 +90,16 @@ enum Admin {
         /// The account's name.
         name: String,
     },
-    /// Say that the data folder was put back from a backup; before the server is started
-    /// again. What may have been given out since the backup is not given out again: ids are
-    /// passed over, viewers' positions end, lotteries that were open are called off.
-    Restored,
+    /// Say that the data folder, or the databases of db.url, were put back from a backup;
+    /// before the server, or any process of the cluster, is started again. What may have been
+    /// given out since the backup is not given out again: ids are passed over, viewers'
+    /// positions end, lotteries that were open are called off.
+    Restored {
+        /// Only the feeds were put back (the Redis of push.feeds), the databases are as they
+        /// were: only viewers' positions end.
+        #[arg(long)]
+        feeds_only: bool,
+    },
     /// Have a replay indexed again: its files are made anew, and take the place of those that
     /// are there.
     Reindex {
@@ -160,7 +166,7 @@ impl Cli {
             Command::Admin(Admin::ResetPassword { name }) => {
                 operator::run(&config()?, operator::Command::ResetPassword { name }).await?;
             }
-            Command::Admin(Admin::Restored) => restored::run(&config()?).await?,
+            Command::Admin(Admin::Restored { feeds_only }) => restored::run(&config()?, feeds_only).await?,
             Command::Admin(Admin::Reindex { replay }) => {
                 operator::run(&config()?, operator::Command::Reindex { replay }).await?;
             }

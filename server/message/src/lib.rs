@@ -3,6 +3,7 @@
 //! Emits: `danmaku` and `moderation` publications; moderators' danmaku and deletions through the outbox.
 
 use std::num::{NonZeroU32, NonZeroU64, NonZeroUsize};
+use std::path::Path;
 use std::sync::Arc;
 
 use common::keys::{ConfiguredKey, SecretKey};
@@ -117,8 +118,8 @@ impl Message {
     ///
     /// # Errors
     /// The database can't be opened.
-    pub async fn after_restore(platform: &Platform) -> anyhow::Result<()> {
-        let db = Db::open(&platform.db_url, &platform.data_dir, "message", &MIGRATIONS).await?;
+    pub async fn after_restore(db_url: &str, data_dir: &Path) -> anyhow::Result<()> {
+        let db = Db::open(db_url, data_dir, "message", &MIGRATIONS).await?;
         store::replay::skip_attempts(&db).await?;
         db.close().await;
         Ok(())
