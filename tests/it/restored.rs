@@ -134,8 +134,5 @@ async fn feeds_that_were_put_back_end_positions_and_nothing_else() {
     assert_eq!(lottery.now(&server).await["phase"], "open");
     let mut viewer = Watch::guest().after(&seen.id.unwrap()).open(&server, &scene.room).await;
     assert_eq!(viewer.event().await.json()["resumed"], json!(false));
-    if server.db_url() != EMBEDDED {
-        // Redis keeps who has logged out.
-        mei.get("/api/v1/me").await.refused(401, "not-signed-in");
-    }
+    mei.get("/api/v1/me").await.refused(401, "not-signed-in");
 }

@@ -46,8 +46,8 @@ async fn restore(config: &Config, folder: &DataDir, feeds_only: bool, lifecycle:
         databases.push(db.with_context(|| format!("there is no database of {service}: see data_dir and db.url"))?);
     }
     // A new one would be made, and could call nothing off.
-    let is_here = config.lottery.receipt_key.configured().is_some()
-        || SecretKey::load(data_dir, lottery::RECEIPT_KEY)?.is_some();
+    let is_here =
+        config.lottery.receipt_key.configured().is_some() || SecretKey::load(data_dir, lottery::RECEIPT_KEY)?.is_some();
     anyhow::ensure!(is_here, "lottery.receipt_key is not set: that a lottery is called off is signed");
     for db in databases {
         Ids::new(db.clone()).skip().await?;

@@ -7,7 +7,7 @@ use anyhow::Context as _;
 use common::Clock;
 
 use crate::FeedsUrl;
-use crate::revocation_feed::RevocationFeed;
+use crate::revocation_feed::{self, RevocationFeed};
 use crate::shared::{Link, Shared, SharedRevocations};
 
 /// What is asked for at once.
@@ -16,20 +16,15 @@ const PAGE: usize = 500;
 const SCANNED: usize = 1_000;
 
 /// Lets go of all rooms' feeds: each begins anew when it is next written, in another epoch, and
-/// viewers who come back get a `gap`. Shared feeds keep the log-ins that have ended, which Redis
-/// may know better than a database that was put back.
+/// viewers who come back get a `gap`. Which log-ins have ended stays: their access tokens may not
+/// have expired.
 ///
 /// # Errors
 /// The folder or the Redis can't be used; in one line.
 pub async fn begin_anew(feeds: &FeedsUrl, data_dir: &Path) -> anyhow::Result<()> {
     if feeds.is_log() {
         let folder = data_dir.join("feeds");
-        return match std::fs::remove_dir_all(&folder) {
-            Err(error) if error.kind() != ErrorKind::NotFound => {
-                Err(error).with_context(|| format!("removing {}", folder.display()))
-            }
-            _ => Ok(()),
-        };
+        return remove_files(&folder).with_context(|| format!("removing the feeds in {}", folder.display()));
     }
     let link = Shared::open(feeds).await?.0.link;
     let forget = async {
@@ -44,6 +39,23 @@ pub async fn begin_anew(feeds: &FeedsUrl, data_dir: &Path) -> anyhow::Result<()>
         link.command::<()>(redis::cmd("DEL").arg(link.name("nodes"))).await
     };
     forget.await.context("push.feeds: letting go of the rooms' feeds")
+}
+
+/// All but the ended log-ins.
+fn remove_files(folder: &Path) -> std::io::Result<()> {
+    let entries = match std::fs::read_dir(folder) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
+        entries => entries?,
+    };
+    for entry in entries {
+        let entry = entry?;
+        if entry.file_type()?.is_dir() {
+            std::fs::remove_dir_all(entry.path())?;
+        } else if entry.file_name() != revocation_feed::FILE {
+            std::fs::remove_file(entry.path())?;
+        }
+    }
+    Ok(())
 }
 
 /// Whether shared feeds hold those of any room.
