@@ -62,6 +62,10 @@ enum Kind {
 }
 
 impl Db {
+    /// The version of a migration that is never done: as long as a shared database has its row,
+    /// a site is being moved into it, and nobody opens it with [`Db::open`].
+    pub const MOVE_MARK: i64 = i64::MAX;
+
     /// Opens (or makes) the database of `service` and brings its tables up to date.
     ///
     /// # Errors

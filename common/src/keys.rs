@@ -23,16 +23,27 @@ impl SecretKey {
     /// # Errors
     /// The file can't be read or written, or is not 32 bytes long.
     pub fn load_or_create(data_dir: &Path, name: &str) -> anyhow::Result<Self> {
+        if let Some(key) = Self::load(data_dir, name)? {
+            return Ok(key);
+        }
+        let (file, mut fresh) = (file_of(data_dir, name), [0; 32]);
+        aws_lc_rs::rand::fill(&mut fresh).map_err(|_| anyhow::anyhow!("the system gave no randomness for a key"))?;
+        write_private(&file, &fresh).with_context(|| format!("writing {}", file.display()))?;
+        Ok(Self(fresh))
+    }
+
+    /// Reads the key of that name, if it has been made.
+    ///
+    /// # Errors
+    /// The file can't be read, or is not 32 bytes long.
+    pub fn load(data_dir: &Path, name: &str) -> anyhow::Result<Option<Self>> {
         let file = file_of(data_dir, name);
         if !file.exists() {
-            let mut fresh = [0; 32];
-            aws_lc_rs::rand::fill(&mut fresh)
-                .map_err(|_| anyhow::anyhow!("the system gave no randomness for a key"))?;
-            write_private(&file, &fresh).with_context(|| format!("writing {}", file.display()))?;
+            return Ok(None);
         }
         let bytes = std::fs::read(&file).with_context(|| format!("reading {}", file.display()))?;
         let key = bytes.try_into().map_err(|_| anyhow::anyhow!("{} is not a key of 32 bytes", file.display()))?;
-        Ok(Self(key))
+        Ok(Some(Self(key)))
     }
 
     /// The configured key, or the one of that name in the data folder.

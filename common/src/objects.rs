@@ -11,6 +11,7 @@ mod folder;
 mod s3;
 #[cfg(test)]
 mod tests;
+mod walk;
 
 use std::path::Path;
 use std::time::Duration;
@@ -22,6 +23,7 @@ use crate::Lifecycle;
 use crate::secret::SecretText;
 use folder::Folder;
 use s3::S3;
+pub use walk::Keys;
 
 /// The most that [`ObjectReader::next`] gives at once.
 const PIECE_BYTES: usize = 128 << 10;

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use aws_lc_rs::encoding::AsBigEndian as _;
 use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair as _};
 use idl::access::{Identity, SiteRole};
 use idl::{Caller, Code, DeviceId, Refusal, Timestamp, UserId};
@@ -21,6 +22,8 @@ use crate::{Clock, keys};
 
 /// RFC 9068: tells an access token from any other JWT.
 const TOKEN_TYPE: &str = "at+jwt";
+/// Where the key lies, if it is not a setting.
+const FILE: &str = "access-token.pk8";
 const ISSUER: &str = "goligoli";
 /// Tokens that were verified a moment ago. Full: the least used is verified anew.
 const VERIFIED: u64 = 20_000;
@@ -78,16 +81,29 @@ impl Signer {
     /// # Errors
     /// The file can't be read or written, or is no Ed25519 key.
     pub fn load_or_create(data_dir: &Path, clock: Clock) -> anyhow::Result<Self> {
-        let file = keys::file_of(data_dir, "access-token.pk8");
+        let file = keys::file_of(data_dir, FILE);
         if !file.exists() {
             let pk8 = Ed25519KeyPair::generate_pkcs8(&aws_lc_rs::rand::SystemRandom::new())
                 .map_err(|_| anyhow::anyhow!("the system gave no randomness for a key"))?;
             keys::write_private(&file, pk8.as_ref()).with_context(|| format!("writing {}", file.display()))?;
         }
-        let pk8 = std::fs::read(&file).with_context(|| format!("reading {}", file.display()))?;
-        let pair = Ed25519KeyPair::from_pkcs8(&pk8)
-            .map_err(|_| anyhow::anyhow!("{} is not an Ed25519 key", file.display()))?;
+        let (pair, pk8) = read_pair(&file)?;
         Ok(Self::of(&pair, &pk8, clock))
+    }
+
+    /// The secret half of the key in the data folder, as a setting holds it, if it has been
+    /// made.
+    ///
+    /// # Errors
+    /// The file can't be read, or is no Ed25519 key.
+    pub fn secret_in(data_dir: &Path) -> anyhow::Result<Option<[u8; 32]>> {
+        let file = keys::file_of(data_dir, FILE);
+        if !file.exists() {
+            return Ok(None);
+        }
+        let seed = read_pair(&file)?.0.seed().ok();
+        let seed = seed.and_then(|seed| seed.as_be_bytes().ok()).and_then(|seed| seed.as_ref().try_into().ok());
+        seed.map(Some).with_context(|| format!("{} can't be written as a setting", file.display()))
     }
 
     /// Signs with a configured key.
@@ -168,6 +184,13 @@ impl Signer {
     pub fn verifier(&self, revocations: Revocations) -> Verifier {
         Verifier::of([self.public.as_slice()], self.clock.clone(), revocations)
     }
+}
+
+fn read_pair(file: &Path) -> anyhow::Result<(Ed25519KeyPair, Vec<u8>)> {
+    let pk8 = std::fs::read(file).with_context(|| format!("reading {}", file.display()))?;
+    let pair =
+        Ed25519KeyPair::from_pkcs8(&pk8).map_err(|_| anyhow::anyhow!("{} is not an Ed25519 key", file.display()))?;
+    Ok((pair, pk8))
 }
 
 fn pair_of(key: &[u8; 32]) -> anyhow::Result<Ed25519KeyPair> {
@@ -313,6 +336,15 @@ mod tests {
         verifier(&[public("0b"), public("0a")]).unwrap().verify(&caller).unwrap();
         verifier(&[public("0b")]).unwrap().verify(&caller).unwrap_err();
         assert!(verifier(&["0a".to_owned()]).unwrap_err().to_string().contains("access.public_keys"));
+    }
+
+    #[test]
+    fn the_key_of_the_folder_can_become_a_setting() {
+        let dir = tempfile::tempdir().unwrap();
+        assert!(Signer::secret_in(dir.path()).unwrap().is_none());
+        let signer = Signer::load_or_create(dir.path(), Clock::system()).unwrap();
+        let secret = Signer::secret_in(dir.path()).unwrap().unwrap();
+        assert_eq!(Signer::public_of(&secret).unwrap(), hex::encode(&signer.public));
     }
 
     #[test]

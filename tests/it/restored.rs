@@ -1,10 +1,65 @@
-//! A data folder is put back from a backup: what was given out since is not given out again.
+//! Data are put back from a backup: what was given out since is not given out again. Of a
+//! cluster the databases are put back, and its Redis knows more than they do.
 
 use std::path::Path;
 
 use goligoli_tests::lottery::{Lottery, book, receipt};
-use goligoli_tests::{Account, Scene, Setup, Watch};
+use goligoli_tests::{Account, EMBEDDED, Scene, Server, Setup, Watch};
 use serde_json::{Value, json};
+use sqlx::AssertSqlSafe;
+use tempfile::TempDir;
+
+/// A copy of a stopped site's data: its folder, or its schemas.
+struct Backup {
+    folder: Option<TempDir>,
+}
+
+impl Backup {
+    async fn of(server: &Server) -> Self {
+        if server.db_url() != EMBEDDED {
+            copy_schemas(server, "", "_kept").await;
+            return Self { folder: None };
+        }
+        let folder = tempfile::tempdir().unwrap();
+        copy(server.data(), folder.path());
+        Self { folder: Some(folder) }
+    }
+
+    async fn put_back(self, server: &Server) {
+        match self.folder {
+            None => copy_schemas(server, "_kept", "").await,
+            Some(folder) => {
+                std::fs::remove_dir_all(server.data()).unwrap();
+                copy(folder.path(), server.data());
+            }
+        }
+    }
+}
+
+/// Copies each service's schema from the one with this ending to the one with that.
+async fn copy_schemas(server: &Server, from: &str, to: &str) {
+    for service in ["user", "live", "message", "lottery"] {
+        let db = server.db(service).await;
+        let schema: String = sqlx::query_scalar("SELECT DATABASE()").fetch_one(db.reader()).await.unwrap();
+        let tables = "SELECT table_name FROM information_schema.tables WHERE table_schema = DATABASE()";
+        let tables: Vec<String> = sqlx::query_scalar(tables).fetch_all(db.reader()).await.unwrap();
+        let run = async |sql: String| {
+            let mut tx = db.begin().await.unwrap();
+            _ = sqlx::query(AssertSqlSafe(sql)).execute(&mut *tx).await.unwrap();
+            tx.commit().await.unwrap();
+        };
+        run(format!("CREATE DATABASE IF NOT EXISTS {schema}{to}")).await;
+        for table in tables {
+            run(format!("CREATE TABLE IF NOT EXISTS {schema}{to}.{table} LIKE {schema}{from}.{table}")).await;
+            run(format!("TRUNCATE TABLE {schema}{to}.{table}")).await;
+            run(format!("INSERT INTO {schema}{to}.{table} SELECT * FROM {schema}{from}.{table}")).await;
+        }
+        if !from.is_empty() {
+            run(format!("DROP DATABASE {schema}{from}")).await;
+        }
+        db.close().await;
+    }
+}
 
 fn copy(from: &Path, to: &Path) {
     std::fs::create_dir_all(to).unwrap();
@@ -24,7 +79,7 @@ fn number(id: &Value) -> u64 {
 
 #[tokio::test]
 async fn what_was_given_out_since_the_backup_is_not_given_out_again() {
-    let mut server = Setup::new().alone().start().await;
+    let mut server = Setup::new().start().await;
     let scene = Scene::open(&server).await;
     let accounts = Account::seed(&server, 3).await;
     let lottery = Lottery::open(&scene, &book(3_600)).await;
@@ -32,8 +87,7 @@ async fn what_was_given_out_since_the_backup_is_not_given_out_again() {
     let running = server.operate(&["admin", "restored"]).await;
     assert!(!running.ok && running.err.contains("stop the server first"), "{}", running.err);
     _ = server.terminate().await;
-    let backup = tempfile::tempdir().unwrap();
-    copy(server.data(), backup.path());
+    let backup = Backup::of(&server).await;
 
     // All this is lost.
     server.start_again().await;
@@ -43,8 +97,7 @@ async fn what_was_given_out_since_the_backup_is_not_given_out_again() {
     let mut viewer = Watch::guest().open(&server, &scene.room).await;
     let seen = viewer.next("hello").await;
     _ = server.terminate().await;
-    std::fs::remove_dir_all(server.data()).unwrap();
-    copy(backup.path(), server.data());
+    backup.put_back(&server).await;
 
     for called_off in ["1", "0"] {
         let restored = server.operate(&["admin", "restored"]).await;
@@ -63,4 +116,23 @@ async fn what_was_given_out_since_the_backup_is_not_given_out_again() {
     assert_eq!(viewer.event().await.json()["resumed"], json!(false));
     let gap = viewer.next("gap").await.json();
     assert_eq!(gap["n"], Value::Null, "nobody knows how much");
+}
+
+#[tokio::test]
+async fn feeds_that_were_put_back_end_positions_and_nothing_else() {
+    let mut server = Setup::new().start().await;
+    let scene = Scene::open(&server).await;
+    let mei = Account::register(&server, "mei").await;
+    let lottery = Lottery::open(&scene, &book(3_600)).await;
+    assert_eq!(mei.post("/api/v1/auth/logout", &Value::Null).await.status, 204);
+    let mut viewer = Watch::guest().open(&server, &scene.room).await;
+    let seen = viewer.next("hello").await;
+    _ = server.terminate().await;
+    let restored = server.operate(&["admin", "restored", "--feeds-only"]).await;
+    assert!(restored.ok && restored.err.ends_with("all feeds begin anew\n"), "{}", restored.err);
+    server.start_again().await;
+    assert_eq!(lottery.now(&server).await["phase"], "open");
+    let mut viewer = Watch::guest().after(&seen.id.unwrap()).open(&server, &scene.room).await;
+    assert_eq!(viewer.event().await.json()["resumed"], json!(false));
+    mei.get("/api/v1/me").await.refused(401, "not-signed-in");
 }

@@ -75,6 +75,12 @@ impl Account {
         seeded
     }
 
+    /// The same log-in, at a server to which the account has moved.
+    #[must_use]
+    pub fn at(&self, server: &Server) -> Self {
+        Self { base: server.url(""), http: server.client().clone(), ..self.clone() }
+    }
+
     /// A request as this account.
     pub fn request(&self, method: Method, path: &str) -> RequestBuilder {
         self.http.request(method, format!("{}{path}", self.base)).bearer_auth(&self.token)

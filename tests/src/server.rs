@@ -48,7 +48,7 @@ impl Server {
     pub(crate) fn prepare(setup: Setup, data: TempDir) -> Self {
         let http = reqwest::Client::builder().timeout(DEADLINE).build().expect("an HTTP client");
         let port = free_port();
-        let running = match site::is_asked_for() && !setup.alone {
+        let running = match setup.apart || (site::is_asked_for() && !setup.alone) {
             true => Running::Apart(Box::new(Site::new(data.path(), port, &setup.through))),
             false => Running::Alone(None),
         };
@@ -335,6 +335,11 @@ impl OneByOne<'_> {
     pub async fn start(&mut self, name: &str) {
         let command = self.setup.command_of(self.site, name, &self.setup.arguments);
         self.site.start_one(name, command).await;
+    }
+
+    /// Gives all of them keys that were made elsewhere: lines of an environment file.
+    pub fn take_keys(&mut self, lines: &str) {
+        self.site.take_keys(lines);
     }
 
     /// Stops one where it is, until [`OneByOne::go_on`].

@@ -25,6 +25,8 @@ pub struct Setup {
     split_on_embedded: bool,
     /// One process with all services, whatever the topology.
     pub(crate) alone: bool,
+    /// A whole site, whatever the topology.
+    pub(crate) apart: bool,
     /// Where a site reaches servers in place of where they are.
     pub(crate) through: BTreeMap<Backend, SocketAddr>,
 }
@@ -47,6 +49,7 @@ impl Setup {
             within: None,
             split_on_embedded: false,
             alone: false,
+            apart: false,
             through: BTreeMap::new(),
         };
         setup
@@ -100,6 +103,13 @@ impl Setup {
     #[must_use]
     pub fn alone(mut self) -> Self {
         self.alone = true;
+        self
+    }
+
+    /// A whole site also where one process is asked for; it needs the real servers.
+    #[must_use]
+    pub const fn apart(mut self) -> Self {
+        self.apart = true;
         self
     }
 

@@ -95,7 +95,11 @@ impl Site {
         }
         let made = bare(&["keys".into()]).current_dir(&self.folder).output().await.expect("running goligoli");
         assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
-        let lines = String::from_utf8(made.stdout).expect("UTF-8");
+        self.take_keys(&String::from_utf8(made.stdout).expect("UTF-8"));
+    }
+
+    /// Keys that all processes of the site share, as lines of an environment file.
+    pub(crate) fn take_keys(&mut self, lines: &str) {
         for line in lines.lines().filter(|line| !line.starts_with('#')) {
             if let Some((key, value)) = line.split_once('=') {
                 self.shared.insert(key.to_owned(), value.trim_matches(['\'', '"']).to_owned());

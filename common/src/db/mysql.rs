@@ -139,6 +139,12 @@ impl Server {
             Err(MigrateError::VersionMissing(version)) => {
                 anyhow::bail!("db.url: the schema {schema} at {place} is of a newer goligoli (migration {version})")
             }
+            Err(MigrateError::Dirty(Db::MOVE_MARK)) => {
+                anyhow::bail!(
+                    "db.url: a site is being moved into the schema {schema} at {place}; if that was cut short, run it \
+                     again (goligoli migrate --from)"
+                )
+            }
             Err(MigrateError::Dirty(version)) => {
                 anyhow::bail!(
                     "db.url: migration {version} of the schema {schema} at {place} was cut short; put the schema \

@@ -9,9 +9,10 @@ use idl::user::Secret;
 use idl::{ReplayId, RoomId};
 use tokio::signal::unix::{SignalKind, signal};
 
+use crate::fresh_keys::SiteKeys;
 use crate::{
-    App, Config, Process, Service, Services, demo, doctor, fresh_keys, import, migrate, operator, restored,
-    shared_config, verify_draw,
+    App, Config, Process, Service, Services, demo, doctor, import, migrate, operator, restored, shared_config,
+    verify_draw,
 };
 
 /// Says of a build that can be killed at named points that it is one: it is for tests alone.
@@ -41,14 +42,19 @@ enum Command {
     /// Print the configuration that is in effect.
     Config,
     /// Bring the tables of all databases up to date, and end. Services do so by themselves when
-    /// they start; this is for who wants it done before.
-    Migrate,
+    /// they start; this is for who wants it done before. With --from: move a whole site.
+    Migrate(migrate::Options),
     /// Ask each back-end of the configuration whether it can be used, one line each. Exit code 1
     /// if one can't.
     Doctor,
     /// Print fresh keys, as lines of an environment file, for a site whose services run in
     /// several processes.
-    Keys,
+    Keys {
+        /// Print those of the embedded site in this data folder instead; only what it has none
+        /// of is fresh.
+        #[arg(long, value_name = "FOLDER")]
+        of: Option<PathBuf>,
+    },
     /// What only the site's operator may do.
     #[command(subcommand)]
     Admin(Admin),
@@ -84,10 +90,16 @@ enum Admin {
         /// The account's name.
         name: String,
     },
-    /// Say that the data folder was put back from a backup; before the server is started
-    /// again. What may have been given out since the backup is not given out again: ids are
-    /// passed over, viewers' positions end, lotteries that were open are called off.
-    Restored,
+    /// Say that the data folder, or the databases of db.url, were put back from a backup;
+    /// before the server, or any process of the cluster, is started again. What may have been
+    /// given out since the backup is not given out again: ids are passed over, viewers'
+    /// positions end, lotteries that were open are called off.
+    Restored {
+        /// Only the feeds were put back (the Redis of push.feeds), the databases are as they
+        /// were: only viewers' positions end.
+        #[arg(long)]
+        feeds_only: bool,
+    },
     /// Have a replay indexed again: its files are made anew, and take the place of those that
     /// are there.
     Reindex {
@@ -143,9 +155,10 @@ impl Cli {
                 telemetry::init(&config.log, &config.traces, NAME)?;
                 until_stopped(async { demo::start(config, options).await.map(App::into_process) }).await?;
             }
-            Command::Migrate => migrate::run(&config()?).await?,
+            Command::Migrate(options) => migrate::run(&config()?, options).await?,
             Command::Doctor => return Ok(doctor::run(&config()?).await),
-            Command::Keys => fresh_keys::print()?,
+            Command::Keys { of: None } => SiteKeys::fresh().print()?,
+            Command::Keys { of: Some(folder) } => SiteKeys::in_folder(&folder)?.print()?,
             Command::Config => print!("{}", toml::to_string(&shared_config::effective(config()?).await)?),
             Command::Admin(Admin::Grant { name }) => {
                 operator::run(&config()?, operator::Command::Grant { name }).await?;
@@ -153,7 +166,7 @@ impl Cli {
             Command::Admin(Admin::ResetPassword { name }) => {
                 operator::run(&config()?, operator::Command::ResetPassword { name }).await?;
             }
-            Command::Admin(Admin::Restored) => restored::run(&config()?).await?,
+            Command::Admin(Admin::Restored { feeds_only }) => restored::run(&config()?, feeds_only).await?,
             Command::Admin(Admin::Reindex { replay }) => {
                 operator::run(&config()?, operator::Command::Reindex { replay }).await?;
             }

@@ -10,7 +10,7 @@ use common::objects::Objects;
 use common::queue::Queue;
 use tokio::time::timeout;
 
-use crate::Config;
+use crate::{Config, migrate};
 
 /// What one back-end may take: then it does not answer.
 const MOST: Duration = Duration::from_secs(15);
@@ -73,16 +73,18 @@ fn folder(config: &Config) -> Finding {
 
 async fn databases(config: &Config) -> Finding {
     let mut remarks = Vec::new();
-    for (service, migrations) in crate::migrate::DATABASES {
+    for (service, migrations) in migrate::DATABASES {
         let Some(db) = common::Db::open_existing(&config.db.url, &config.data_dir, service).await? else {
             remarks.push(format!("db.url: there is no database of {service} yet; it is made at the first start"));
             continue;
         };
-        let applied = sqlx::query_scalar("SELECT COALESCE(MAX(version), 0) FROM _sqlx_migrations");
-        let applied = applied.fetch_one(db.reader()).await;
+        let applied = migrate::version_of(&db).await;
         db.close().await;
-        let (applied, newest): (i64, i64) =
-            (applied?, migrations.iter().map(|migration| migration.version).max().unwrap_or_default());
+        let (applied, newest) = (applied?, migrate::newest(migrations));
+        anyhow::ensure!(
+            applied != common::Db::MOVE_MARK,
+            "a site is being moved into the database of {service}; if that was cut short, run it again"
+        );
         anyhow::ensure!(applied <= newest, "the database of {service} is of a newer goligoli (migration {applied})");
         if applied < newest {
             remarks.push(format!(

@@ -1,8 +1,10 @@
 //! Calling lotteries off: one by its host, and all that are open after their database was put
 //! back from a backup.
 
+use std::path::Path;
+
 use common::outbox::Outbox;
-use common::{Db, Ids, Outcome, Platform};
+use common::{Clock, Db, Ids, Outcome};
 use idl::access::Identity;
 use idl::event::{LotteryChange, LotteryPhase};
 use idl::live::ReplayMarkKind;
@@ -52,11 +54,16 @@ impl Lottery {
     ///
     /// # Errors
     /// A key or the database can't be opened, or a lottery's key is another one.
-    pub async fn after_restore(settings: &Settings, platform: &Platform) -> anyhow::Result<u64> {
-        let db = Db::open(&platform.db_url, &platform.data_dir, "lottery", &crate::MIGRATIONS).await?;
-        let keys = KeyRing::open(settings, &platform.data_dir)?;
+    pub async fn after_restore(
+        settings: &Settings,
+        db_url: &str,
+        data_dir: &Path,
+        clock: &Clock,
+    ) -> anyhow::Result<u64> {
+        let db = Db::open(db_url, data_dir, "lottery", &crate::MIGRATIONS).await?;
+        let keys = KeyRing::open(settings, data_dir)?;
         let outbox = Outbox::new(db.clone(), Ids::new(db.clone()));
-        let Timestamp(now_ms) = platform.clock.now();
+        let Timestamp(now_ms) = clock.now();
         let (mut undecided, mut called_off) = (Undecided::of(&db), 0);
         while let Some(rows) = undecided.next_page().await.map_err(anyhow::Error::from)? {
             for row in rows.iter().filter(|row| row.phase == LotteryPhase::Open) {

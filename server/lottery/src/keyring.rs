@@ -24,7 +24,7 @@ pub(crate) struct KeyRing {
 
 impl KeyRing {
     pub(crate) fn open(settings: &Settings, data_dir: &Path) -> anyhow::Result<Self> {
-        let current = SecretKey::configured_or(&settings.receipt_key, data_dir, "lottery-receipt.key")?;
+        let current = SecretKey::configured_or(&settings.receipt_key, data_dir, crate::RECEIPT_KEY)?;
         let retired = settings.retired_receipt_keys.iter().map(|key| {
             let key = key.configured().context("a key in lottery.retired_receipt_keys is empty")?;
             Ok(ReceiptKey::from_secret(key.bytes())?)

@@ -46,6 +46,11 @@ const KNOWN: u64 = 1_000;
 /// Pages of trees in memory, of some 270 KB each. Full: the least used is hashed again.
 const TREE_PAGES: u64 = 50;
 
+/// The file of the data folder that stands in for `lottery.seed_key`.
+pub const SEED_KEY: &str = "lottery-seed.key";
+/// The one that stands in for `lottery.receipt_key`.
+pub const RECEIPT_KEY: &str = "lottery-receipt.key";
+
 /// The tables, for [`Db::open`].
 pub static MIGRATIONS: Migrator = sqlx::migrate!();
 
@@ -119,7 +124,7 @@ impl Lottery {
         let db = Db::open(&platform.db_url, &platform.data_dir, "lottery", &MIGRATIONS).await?;
         let ids = Ids::new(db.clone());
         let keys = KeyRing::open(&settings, &platform.data_dir)?;
-        let seed_key = SecretKey::configured_or(&settings.seed_key, &platform.data_dir, "lottery-seed.key")?;
+        let seed_key = SecretKey::configured_or(&settings.seed_key, &platform.data_dir, SEED_KEY)?;
         let seal = Seal::new(&seed_key)?;
         keys.check(&db, &seal).await?;
         // Instances that start together may meet here.

@@ -3,6 +3,7 @@
 //! Emits: `danmaku` and `moderation` publications; moderators' danmaku and deletions through the outbox.
 
 use std::num::{NonZeroU32, NonZeroU64, NonZeroUsize};
+use std::path::Path;
 use std::sync::Arc;
 
 use common::keys::{ConfiguredKey, SecretKey};
@@ -32,6 +33,9 @@ mod writer;
 use replay::Replays;
 use rpc::Service;
 use store::Store;
+
+/// The file of the data folder that stands in for `message.sender_key`.
+pub const SENDER_KEY: &str = "replay-sender.key";
 
 /// The tables, for [`Db::open`].
 pub static MIGRATIONS: Migrator = sqlx::migrate!();
@@ -85,7 +89,7 @@ impl Message {
         let outbox = Outbox::new(db.clone(), ids.clone());
         let store = Store { db, ids, outbox };
 
-        let sender_key = SecretKey::configured_or(&settings.sender_key, &platform.data_dir, "replay-sender.key")?;
+        let sender_key = SecretKey::configured_or(&settings.sender_key, &platform.data_dir, SENDER_KEY)?;
         let replays = Replays::start(&settings, store.clone(), live.clone(), platform, &sender_key).await?;
 
         let (deliveries, delivered) = delivery::queue();
@@ -114,8 +118,8 @@ impl Message {
     ///
     /// # Errors
     /// The database can't be opened.
-    pub async fn after_restore(platform: &Platform) -> anyhow::Result<()> {
-        let db = Db::open(&platform.db_url, &platform.data_dir, "message", &MIGRATIONS).await?;
+    pub async fn after_restore(db_url: &str, data_dir: &Path) -> anyhow::Result<()> {
+        let db = Db::open(db_url, data_dir, "message", &MIGRATIONS).await?;
         store::replay::skip_attempts(&db).await?;
         db.close().await;
         Ok(())

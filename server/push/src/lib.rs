@@ -7,6 +7,7 @@
 //! [`limiter`], writes the [`store`]) → [`room`] and its [`feed`] (frames, encoded once) →
 //! [`stream`] (one per viewer, a cursor).
 
+pub mod at_rest;
 mod bucket;
 mod draft;
 mod egress;

@@ -16,6 +16,8 @@ use tokio::sync::{Mutex, watch};
 use crate::frame::Position;
 use crate::log::Log;
 
+/// In the folder of the rooms' feeds.
+pub(crate) const FILE: &str = "revocations.feed";
 const PAGE: usize = 1_000;
 /// Expired entries are let go when there are so many, or half of all.
 const REWRITE_AT: usize = 1_000;
@@ -48,7 +50,7 @@ struct Kept {
 impl RevocationFeed {
     /// Reads the feed's file, or begins it.
     pub(crate) fn open(folder: &Path, clock: Clock) -> anyhow::Result<Self> {
-        let path = folder.join("revocations.feed");
+        let path = folder.join(FILE);
         let now_ms = clock.now().0;
         // A damaged file begins a new epoch: followers read all of it again, and `user`
         // relays what was not acknowledged.

@@ -128,6 +128,9 @@ impl User {
     }
 }
 
+/// The file of the data folder that stands in for `user.refresh_key`.
+pub const REFRESH_KEY: &str = "refresh-token.key";
+
 /// The tables, for [`Db::open`].
 pub static MIGRATIONS: Migrator = sqlx::migrate!();
 
@@ -135,7 +138,7 @@ pub static MIGRATIONS: Migrator = sqlx::migrate!();
 async fn open(settings: &Settings, platform: &Platform, signer: Arc<Signer>) -> anyhow::Result<Accounts> {
     settings.check()?;
     let db = Db::open(&platform.db_url, &platform.data_dir, "user", &MIGRATIONS).await?;
-    let key = SecretKey::configured_or(&settings.refresh_key, &platform.data_dir, "refresh-token.key")?;
+    let key = SecretKey::configured_or(&settings.refresh_key, &platform.data_dir, REFRESH_KEY)?;
     let ids = Ids::new(db.clone());
     let queue = settings.hash_queue as usize;
     let day = Duration::from_secs(24 * 60 * 60);
