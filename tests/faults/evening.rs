@@ -10,7 +10,7 @@ use goligoli_tests::replay::list;
 use goligoli_tests::swarm::{Options, Position, Report, Swarm, Target};
 use goligoli_tests::{Account, Answer, Scene, Server, Setup, Watch, until};
 use serde_json::{Value, json};
-use tokio::task::{JoinHandle, JoinSet};
+use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval, sleep};
 
 const PEOPLE: usize = 10;
@@ -136,9 +136,11 @@ impl Evening {
 
     /// The other half enters, at once and for so long as it takes until each is told that it is
     /// in, or that it came too late.
-    pub(crate) fn enter_late(&self, lottery: &Lottery) -> JoinHandle<Vec<Value>> {
+    pub(crate) fn enter_late(&self, lottery: &Lottery) -> JoinSet<Vec<Value>> {
         let (lottery, people) = (lottery.clone(), self.people[PEOPLE / 2..].to_vec());
-        tokio::spawn(async move { enter(&lottery, &people).await })
+        let mut entering = JoinSet::new();
+        entering.spawn(async move { enter(&lottery, &people).await });
+        entering
     }
 
     /// The lottery was drawn, and every acknowledged entry is in it once. Gives it.

@@ -33,7 +33,7 @@ async fn each_process_is_killed_and_comes_back() {
         }
         evening.server.site().start(name).await;
         _ = evening.healed(&format!("{name} killed and started"), Instant::now()).await;
-        receipts.extend(entering.await.unwrap());
+        receipts.extend(entering.join_all().await.concat());
         _ = evening.drawn_well(&lottery, &receipts).await;
     }
     _ = evening.end().await;
@@ -52,7 +52,7 @@ async fn each_process_hangs_and_goes_on() {
         sleep(STOPPED).await;
         evening.server.site().go_on(name);
         _ = evening.healed(&format!("{name} hung"), Instant::now()).await;
-        receipts.extend(entering.await.unwrap());
+        receipts.extend(entering.join_all().await.concat());
         _ = evening.drawn_well(&lottery, &receipts).await;
     }
     _ = evening.end().await;

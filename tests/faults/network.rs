@@ -31,7 +31,7 @@ async fn the_network_to_each_server_breaks_and_is_mended() {
             sleep(Duration::from_secs(*seconds)).await;
             proxy.set(Network::Whole);
             _ = evening.healed(&format!("{backend:?} {network:?}"), Instant::now()).await;
-            receipts.extend(entering.await.unwrap());
+            receipts.extend(entering.join_all().await.concat());
             _ = evening.drawn_well(&lottery, &receipts).await;
         }
     }

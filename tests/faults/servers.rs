@@ -46,7 +46,7 @@ async fn away(evening: &Evening, name: &str, needless: bool, what: &str, leave: 
         assert_eq!(refused, 0, "{name} is away: a post needs it not, but of {} so many failed", asked.len());
     }
     _ = evening.healed(&format!("{name} {what}"), back_at).await;
-    receipts.extend(entering.await.unwrap());
+    receipts.extend(entering.join_all().await.concat());
     _ = evening.drawn_well(&lottery, &receipts).await;
 }
 

@@ -2,8 +2,8 @@
 
 use common::native;
 use goligoli_tests::lottery::{Lottery, book, receipt};
-use goligoli_tests::replay::{Replay, objects, rows};
-use goligoli_tests::{Account, Answer, Ran, Scene, Server, Setup};
+use goligoli_tests::replay::{Replay, rows};
+use goligoli_tests::{Account, Answer, Ran, Scene, Server, Setup, objects};
 use serde_json::{Value, json};
 
 const TEXTS: [&str; 5] = ["<b> & \"it's\"", "哈哈哈 🎉👩‍👩‍👧", "na\u{308}ive", "näive", "\\N 100%_?"];
@@ -136,7 +136,7 @@ async fn an_embedded_site_moves_whole() {
     }
     assert_eq!(i64::try_from(compared).unwrap(), tables, "{}", moved.err);
     assert!(moved.err.contains("ended log-ins: 1 are carried over"), "{}", moved.err);
-    let expected = objects(&old.server).len();
+    let expected = objects(&old.server).await.len();
     assert!(
         expected > 5 && moved.err.contains(&format!("objects: {expected} are there, {expected} of")),
         "{}",

@@ -96,7 +96,7 @@ async fn kills_at_random_moments_of_a_first_index_leave_a_whole_replay() {
     /// Of one part: the first index of a short evening.
     const LINES_OF_EACH: usize = 60;
     let mut rng = dice(KILLS);
-    let mut server = Setup::new().start().await;
+    let mut server = Setup::new().alone().start().await;
     let mut scene = Scene::open(&server).await;
     let accounts = Account::seed(&server, TALKERS).await;
     let (mut takes, mut met) = (Duration::ZERO, 0);
@@ -139,7 +139,7 @@ async fn kills_at_random_moments_leave_a_whole_replay() {
     const LINES_OF_EACH: usize = 625;
     const ROUNDS: usize = 4;
     let mut rng = dice(KILLS);
-    let mut server = Setup::new().start().await;
+    let mut server = Setup::new().alone().start().await;
     let scene = Scene::open(&server).await;
     let accounts = Account::seed(&server, TALKERS).await;
     let said = talk(&server, &scene.room, &accounts, LINES_OF_EACH).await;

@@ -4,7 +4,7 @@
 use std::path::Path;
 
 use goligoli_tests::lottery::{Lottery, book, receipt};
-use goligoli_tests::{Account, EMBEDDED, Scene, Server, Setup, Watch};
+use goligoli_tests::{Account, Scene, Server, Setup, Watch};
 use serde_json::{Value, json};
 use sqlx::AssertSqlSafe;
 use tempfile::TempDir;
@@ -16,7 +16,7 @@ struct Backup {
 
 impl Backup {
     async fn of(server: &Server) -> Self {
-        if server.db_url() != EMBEDDED {
+        if server.site_name().is_some() {
             copy_schemas(server, "", "_kept").await;
             return Self { folder: None };
         }

@@ -133,7 +133,8 @@ impl Server {
     }
 
     /// What a site's databases, keys and objects are under; `None` if this is one process.
-    pub(crate) fn site_name(&self) -> Option<&str> {
+    #[must_use]
+    pub fn site_name(&self) -> Option<&str> {
         match &self.running {
             Running::Alone(_) => None,
             Running::Apart(site) => Some(site.name()),

@@ -11,7 +11,7 @@ use super::{Replays, read, until};
 use crate::store::replay::{self as table, IndexRow, Indexed};
 
 /// Whoever indexes has so long, and says again and again that it still does.
-pub(super) const LEASE: Duration = Duration::from_mins(1);
+pub(super) const LEASE: Duration = Duration::from_secs(20);
 const RENEW_EVERY: Duration = Duration::from_secs(LEASE.as_secs() / 4);
 /// The longest that an attempt may take: ten million danmaku would.
 const WITHIN: Duration = Duration::from_mins(10);
