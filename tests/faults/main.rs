@@ -13,4 +13,5 @@ mod nodes;
 mod queue;
 mod rolling;
 mod servers;
+mod settings;
 mod stack;

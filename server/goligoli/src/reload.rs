@@ -65,6 +65,7 @@ struct Reload {
 
 impl Reload {
     fn new(in_effect: Config) -> (Self, Settings) {
+        tell_rate(&in_effect);
         let (flow, heeds_flow) = Source::new(in_effect.push.flow_rate());
         let (slow_mode, heeds_slow_mode) = Source::new(in_effect.live.slow_mode_s);
         let text = in_effect.file.as_ref().and_then(|file| std::fs::read_to_string(file).ok()).unwrap_or_default();
@@ -130,6 +131,7 @@ impl Reload {
             telemetry::set_filter(&new.log.filter)?;
         }
         self.flow.set(new.push.flow_rate());
+        tell_rate(&new);
         self.slow_mode.set(new.live.slow_mode_s);
         let (dynamic, fixed): (Vec<_>, Vec<_>) =
             changed.into_iter().partition(|(key, _)| DYNAMIC.contains(&key.as_str()));
@@ -156,6 +158,12 @@ impl Reload {
         Ok(())
     }
 }
+
+/// What the flow limiter goes by, as a metric: that a change has arrived everywhere can be seen.
+fn tell_rate(config: &Config) {
+    metrics::gauge!("goligoli_push_rate_per_s").set(config.push.rate_per_s.get());
+}
+
 /// The keys whose values differ, with the new values.
 fn changed_keys(before: &Config, after: &Config) -> anyhow::Result<Vec<(String, toml::Value)>> {
     let mut changed = Vec::new();
