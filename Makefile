@@ -30,7 +30,7 @@ test:
 check: page
 	@tests/need.sh rust protoc
 	cargo fmt --all --check
-	cargo clippy --workspace --all-targets --features goligoli-tests/load,goligoli-tests/faults,goligoli/failpoints --locked -- -D warnings
+	cargo clippy --workspace --all-targets --features goligoli-tests/load,goligoli/failpoints --locked -- -D warnings
 	RUSTDOCFLAGS="-D warnings -A rustdoc::private_intra_doc_links" cargo doc --workspace --no-deps --document-private-items --locked
 	cargo build --locked -p goligoli --features failpoints
 	cargo test --workspace --features goligoli/failpoints --locked

@@ -30,7 +30,7 @@ step "page: types, tests, build"
 
 step "style"
 cargo fmt --all --check
-cargo clippy --workspace --all-targets --features goligoli-tests/load,goligoli-tests/faults,goligoli/failpoints --locked -- -D warnings
+cargo clippy --workspace --all-targets --features goligoli-tests/load,goligoli/failpoints --locked -- -D warnings
 
 step "documentation"
 RUSTDOCFLAGS="-D warnings -A rustdoc::private_intra_doc_links" cargo doc --workspace --no-deps --document-private-items --locked

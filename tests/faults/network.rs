@@ -12,10 +12,12 @@ use crate::stack::is_short;
 const VIEWERS: usize = 100;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "ends servers that others may need: make faults"]
 async fn the_network_to_each_server_breaks_and_is_mended() {
     let mut setup = Setup::new();
     let mut proxies = Vec::new();
-    for backend in Backend::ALL {
+    let backends = if is_short() { &Backend::ALL[..2] } else { &Backend::ALL[..] };
+    for backend in backends.iter().copied() {
         let proxy = Proxy::to(backend.address()).await;
         setup = setup.through(backend, proxy.address());
         proxies.push((backend, proxy));

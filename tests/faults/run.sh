@@ -11,5 +11,5 @@ $stack up
 native=$($stack env)
 eval "$native"
 export NATIVE_REQUIRED=1 TOPOLOGY=apart
-cargo test --workspace --features goligoli/failpoints,goligoli-tests/faults --locked \
-    --test command_line --test faults -- --test-threads=1 --nocapture "$@"
+cargo test --workspace --features goligoli/failpoints --locked --test command_line --test faults \
+    -- --ignored --test-threads=1 --nocapture "$@"

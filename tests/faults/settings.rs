@@ -29,6 +29,7 @@ async fn rate(server: &mut Server, name: &str) -> u32 {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "ends servers that others may need: make faults"]
 async fn a_rate_that_is_shared_is_everywhere_at_once() {
     let mut server = Setup::new().start().await;
     let key = format!("/{}/config/push/rate_per_s", server.site().name());
@@ -62,6 +63,7 @@ async fn a_rate_that_is_shared_is_everywhere_at_once() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "ends servers that others may need: make faults"]
 async fn who_dies_is_gone_from_the_registry_with_its_lease() {
     let mut server = Setup::new().start().await;
     let prefix = format!("/{}/instances/", server.site().name());
