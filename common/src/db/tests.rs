@@ -19,7 +19,7 @@ mod mysql;
 
 fn migrations(versions: usize) -> Migrator {
     let thing = "CREATE TABLE thing (name VARCHAR(20) NOT NULL PRIMARY KEY, n BIGINT NOT NULL);";
-    let tables = format!("{}{}{}{}{thing}", Ids::TABLE, Outbox::TABLE, Outbox::PLACE, idempotency::TABLE);
+    let tables = [Ids::TABLE, Outbox::TABLE, Outbox::PLACE, Outbox::TRACE, idempotency::TABLE, thing].concat();
     let texts = [tables, "CREATE TABLE later (id BIGINT NOT NULL PRIMARY KEY);".to_owned()];
     let migration = |(version, text): (i64, String)| {
         Migration::new(version, "test".into(), MigrationType::Simple, AssertSqlSafe(text).into_sql_str(), false)

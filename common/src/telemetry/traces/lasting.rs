@@ -1,0 +1,92 @@
+//! Spans that are not the task's: of what outlives it, or ends where nobody is in a span.
+
+use std::borrow::Cow;
+
+use opentelemetry::KeyValue;
+use opentelemetry::trace::{Span as _, SpanKind, Status, Tracer as _};
+use tracing::Span;
+use tracing_opentelemetry::OpenTelemetrySpanExt as _;
+
+use super::{TRACER, Trace};
+
+/// A span of something that outlives the task that began it, such as an event stream, or of a
+/// call to a server. It ends when it is dropped. Without traces it is nothing, and costs a
+/// pointer.
+#[derive(Debug, Default)]
+pub struct Lasting(Option<Box<Kept>>);
+
+#[derive(Debug)]
+struct Kept {
+    span: opentelemetry_sdk::trace::Span,
+    counts: Vec<(&'static str, i64)>,
+}
+
+impl Lasting {
+    /// Begins in the trace of the current span, if that is kept.
+    pub fn begin(name: &'static str) -> Self {
+        Self::begin_as(SpanKind::Internal, || Cow::Borrowed(name))
+    }
+
+    /// The same, of a call to a server, which `name` names.
+    pub fn call(name: impl FnOnce() -> Cow<'static, str>) -> Self {
+        Self::begin_as(SpanKind::Client, name)
+    }
+
+    /// The same, of something that is handed to others.
+    pub(crate) fn hand_over(name: impl FnOnce() -> Cow<'static, str>) -> Self {
+        Self::begin_as(SpanKind::Producer, name)
+    }
+
+    fn begin_as(kind: SpanKind, name: impl FnOnce() -> Cow<'static, str>) -> Self {
+        Self(Trace::here().and_then(|_| {
+            let tracer = TRACER.get()?;
+            let span = tracer.span_builder(name()).with_kind(kind);
+            let span = tracer.build_with_context(span, &Span::current().context());
+            Some(Box::new(Kept { span, counts: Vec::new() }))
+        }))
+    }
+
+    /// Its place in the trace, for what it causes.
+    pub(crate) fn trace(&self) -> Option<Trace> {
+        self.0.as_ref().map(|kept| Trace(kept.span.span_context().clone()))
+    }
+
+    /// Whether there is a trace to say anything in.
+    #[must_use]
+    pub const fn is_kept(&self) -> bool {
+        self.0.is_some()
+    }
+
+    /// Says something of it.
+    pub fn set(&mut self, name: &'static str, value: impl Into<opentelemetry::Value>) {
+        if let Some(kept) = &mut self.0 {
+            kept.span.set_attribute(KeyValue::new(name, value));
+        }
+    }
+
+    /// Marks it as failed; `kind` is one of few words.
+    pub fn fail(&mut self, kind: impl FnOnce() -> String, error: impl FnOnce() -> String) {
+        if let Some(kept) = &mut self.0 {
+            kept.span.set_attribute(KeyValue::new("error.type", kind()));
+            kept.span.set_status(Status::error(error()));
+        }
+    }
+
+    /// Counts something in it; the sum is said at its end.
+    pub fn add(&mut self, name: &'static str, n: u64) {
+        let Some(kept) = &mut self.0 else { return };
+        let n = i64::try_from(n).unwrap_or(i64::MAX);
+        match kept.counts.iter_mut().find(|(known, _)| *known == name) {
+            Some((_, sum)) => *sum = sum.saturating_add(n),
+            None => kept.counts.push((name, n)),
+        }
+    }
+}
+
+impl Drop for Kept {
+    fn drop(&mut self) {
+        for (name, sum) in std::mem::take(&mut self.counts) {
+            self.span.set_attribute(KeyValue::new(name, sum));
+        }
+    }
+}
