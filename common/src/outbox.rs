@@ -274,12 +274,8 @@ struct Fact {
 
 /// The span of a delivery: in the trace of the first fact that has one, linked to the others.
 fn relaying(facts: &[&Fact]) -> Span {
-    let mut headers = facts.iter().filter_map(|fact| fact.traceparent.as_deref());
-    let span = traces::caused_by(headers.next(), || tracing::info_span!("outbox.relay", facts = facts.len()));
-    if !span.is_none() {
-        headers.filter_map(Trace::parse).take(traces::MAX_LINKS).for_each(|trace| trace.link_to(&span));
-    }
-    span
+    let headers = facts.iter().filter_map(|fact| fact.traceparent.as_deref());
+    traces::caused_by_all(headers, || tracing::info_span!("outbox.relay", facts = facts.len()))
 }
 
 impl Fact {

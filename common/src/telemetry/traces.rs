@@ -30,7 +30,7 @@ pub use lasting::Lasting;
 pub use pipeline::flush;
 
 /// Links that one span has at most; what it stands for beyond that is not linked.
-pub(crate) const MAX_LINKS: usize = 100;
+const MAX_LINKS: usize = 100;
 
 /// Settings of the traces.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -145,12 +145,22 @@ impl Trace {
 /// The span of work that was caused where `header` was kept, and goes on there; `begin` makes
 /// it. Nothing is made, and work is not in any span, where no trace was kept or none is sent.
 pub fn caused_by(header: Option<&str>, begin: impl FnOnce() -> Span) -> Span {
-    let trace = TRACER.get().and(header).and_then(Trace::parse).filter(|trace| trace.0.is_sampled());
-    trace.map_or_else(Span::none, |trace| {
-        let span = begin();
-        trace.go_on_in(&span);
-        span
-    })
+    caused_by_all(header, begin)
+}
+
+/// The same, of work with several causes: linked to all but the first.
+pub fn caused_by_all<'a>(headers: impl IntoIterator<Item = &'a str>, begin: impl FnOnce() -> Span) -> Span {
+    if TRACER.get().is_none() {
+        return Span::none();
+    }
+    let traces = headers.into_iter().filter_map(Trace::parse).filter(|trace| trace.0.is_sampled());
+    let traces: Vec<Trace> = traces.collect();
+    if traces.is_empty() {
+        return Span::none();
+    }
+    let span = begin();
+    stand_for(&span, &traces);
+    span
 }
 
 /// Marks a span as failed; `kind` is one of few words.
@@ -162,10 +172,18 @@ pub fn fail(span: &Span, kind: &'static str, error: String) {
 /// Makes a span that was just made stand for several: it goes on from the first of them, and is
 /// linked to the others.
 pub fn stand_for<'a>(span: &Span, traces: impl IntoIterator<Item = &'a Trace>) {
-    let mut traces = traces.into_iter();
-    if let Some(first) = traces.next() {
-        first.go_on_in(span);
-        traces.take(MAX_LINKS).for_each(|trace| trace.link_to(span));
+    let mut known: Vec<&Trace> = Vec::new();
+    for trace in traces {
+        match known.first() {
+            None => trace.go_on_in(span),
+            // A link to its own parent takes the parent's place in what Jaeger says.
+            Some(_) if known.contains(&trace) => continue,
+            Some(_) => trace.link_to(span),
+        }
+        known.push(trace);
+        if known.len() > MAX_LINKS {
+            break;
+        }
     }
 }
 

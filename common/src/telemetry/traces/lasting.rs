@@ -1,6 +1,7 @@
 //! Spans that are not the task's: of what outlives it, or ends where nobody is in a span.
 
 use std::borrow::Cow;
+use std::time::Duration;
 
 use opentelemetry::KeyValue;
 use opentelemetry::trace::{Span as _, SpanKind, Status, Tracer as _};
@@ -24,23 +25,30 @@ struct Kept {
 impl Lasting {
     /// Begins in the trace of the current span, if that is kept.
     pub fn begin(name: &'static str) -> Self {
-        Self::begin_as(SpanKind::Internal, || Cow::Borrowed(name))
+        Self::begin_as(SpanKind::Internal, Duration::ZERO, || Cow::Borrowed(name))
     }
 
     /// The same, of a call to a server, which `name` names.
     pub fn call(name: impl FnOnce() -> Cow<'static, str>) -> Self {
-        Self::begin_as(SpanKind::Client, name)
+        Self::begin_as(SpanKind::Client, Duration::ZERO, name)
+    }
+
+    /// The same, of a call that has taken so long by now.
+    pub(crate) fn call_since(took: Duration, name: impl FnOnce() -> Cow<'static, str>) -> Self {
+        Self::begin_as(SpanKind::Client, took, name)
     }
 
     /// The same, of something that is handed to others.
     pub(crate) fn hand_over(name: impl FnOnce() -> Cow<'static, str>) -> Self {
-        Self::begin_as(SpanKind::Producer, name)
+        Self::begin_as(SpanKind::Producer, Duration::ZERO, name)
     }
 
-    fn begin_as(kind: SpanKind, name: impl FnOnce() -> Cow<'static, str>) -> Self {
+    fn begin_as(kind: SpanKind, before: Duration, name: impl FnOnce() -> Cow<'static, str>) -> Self {
         Self(Trace::here().and_then(|_| {
             let tracer = TRACER.get()?;
-            let span = tracer.span_builder(name()).with_kind(kind);
+            let now = opentelemetry::time::now();
+            let began = now.checked_sub(before).unwrap_or(now);
+            let span = tracer.span_builder(name()).with_kind(kind).with_start_time(began);
             let span = tracer.build_with_context(span, &Span::current().context());
             Some(Box::new(Kept { span, counts: Vec::new() }))
         }))
