@@ -1,11 +1,12 @@
 //! Traces, as the real Jaeger has them.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use common::native;
 use goligoli_tests::jaeger::{Span, spans, whole};
 use goligoli_tests::lottery::{Lottery, book};
-use goligoli_tests::{Account, Answer, Scene, Server, Setup, Watch, until};
+use goligoli_tests::{Account, Answer, Backend, Scene, Server, Setup, Watch, free_port, until};
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -16,6 +17,7 @@ fn fresh(is_sampled: bool) -> (String, String) {
     (trace, header)
 }
 
+const LOTTERY: &str = "POST /api/v1/rooms/{id}/lotteries";
 const POST: &str = "POST /api/v1/rooms/{id}/danmaku";
 
 /// A server that traces what its callers want to have traced, and Jaeger's query API; `None`
@@ -57,7 +59,8 @@ async fn a_post_is_one_trace_from_the_edge_to_the_database_and_the_viewers() {
     _ = post_in(&header, &account, &path, &text).await.expect(201);
     _ = viewer.next("danmaku").await;
 
-    let wanted = [POST, "Message.post", "Live.standing", "message.commit", "INSERT danmaku", "Push.publish"];
+    let wanted =
+        [POST, "Message.post", "Live.standing", "message.commit", "INSERT danmaku", "Push.publish", "push.write"];
     let trace = whole(&jaeger, &trace, &wanted).await;
     trace.show();
     let tag = |name: &str| trace.of(POST).tags.get(name).cloned().unwrap_or_default();
@@ -72,6 +75,15 @@ async fn a_post_is_one_trace_from_the_edge_to_the_database_and_the_viewers() {
     assert_eq!(insert.parent.as_ref(), Some(&trace.of("message.commit").id));
     assert!(!insert.tag("db.query.text").contains("traced"), "no value is in a statement");
     assert!(trace.0.iter().all(|span| span.name != "RPC"), "every call has its name");
+    let write = trace.of("push.write");
+    assert!(trace.above(write, "Push.publish").is_some());
+    if server.is_apart() {
+        let append = trace.0.iter().find(|span| span.tag("db.system.name") == "redis").unwrap();
+        assert_eq!((append.name.as_str(), append.tag("span.kind")), ("EVALSHA", "client"));
+        assert_eq!(append.parent.as_ref(), Some(&write.id));
+        assert_eq!(append.tag("db.operation.name"), "EVALSHA");
+        assert!(!append.tag("server.address").is_empty() && append.tags["server.port"].is_u64(), "{append:?}");
+    }
 
     // Each process says who it is.
     assert_eq!(trace.of(POST).service, named(&server, "gateway"));
@@ -110,10 +122,9 @@ async fn a_lottery_is_one_trace_from_its_creation_to_the_draw_and_the_viewers() 
     _ = lottery.enter(&account).await.expect(201);
     until("it is drawn", async || (lottery.now(&server).await["phase"] == "drawn").then_some(())).await;
 
-    let edge = "POST /api/v1/rooms/{id}/lotteries";
     let (published, consumed) = ("publish lottery.draw", "process lottery.draw");
     let wanted = [
-        edge,
+        LOTTERY,
         "Lottery.open",
         "INSERT lottery",
         published,
@@ -164,6 +175,55 @@ async fn a_replay_is_one_trace_from_the_end_of_the_broadcast_to_its_index() {
     assert_eq!(trace.of("publish replay.index").service, named(&server, "live"));
     assert_eq!(trace.of("process replay.index").service, named(&server, "message"));
     assert!(trace.above(trace.of("process replay.index"), "Live.close").is_some());
+    if server.is_apart() {
+        let put = trace.of("S3/PutObject");
+        assert!(trace.above(put, "process replay.index").is_some());
+        assert_eq!((put.tag("rpc.system"), put.tag("rpc.method")), ("aws-api", "PutObject"));
+        assert!(put.tag("aws.s3.key").contains("replays/") && !put.tag("aws.s3.bucket").is_empty(), "{put:?}");
+        assert!(!put.is_failed() && !put.tag("server.address").is_empty(), "{put:?}");
+    }
+}
+
+#[tokio::test]
+async fn what_fails_is_marked_where_it_failed() {
+    let Some((mut server, jaeger)) = traced().await else { return };
+    if !server.is_apart() {
+        return;
+    }
+    let scene = Scene::open(&server).await;
+    for name in ["message-1", "message-2"] {
+        server.site().kill9(name).await;
+    }
+    let (trace, header) = fresh(true);
+    let refused = post_in(&header, &scene.owner, &scene.path("/danmaku"), &json!({"text": "to nobody"})).await;
+    assert_eq!(refused.status, 503, "{}", refused.text());
+    let trace = whole(&jaeger, &trace, &[POST, "Message.post failed"]).await;
+    trace.show();
+    let (edge, call) = (trace.of(POST), trace.of("Message.post failed"));
+    assert!(edge.is_failed() && edge.tag("error.type") == "503", "{edge:?}");
+    assert!(call.is_failed() && !call.tag("error.type").is_empty(), "{call:?}");
+    assert_eq!((call.service.as_str(), call.tag("span.kind")), ("goligoli-gateway", "client"));
+}
+
+#[tokio::test]
+async fn a_lottery_that_the_queue_does_not_bring_is_drawn_in_its_trace_too() {
+    let (Some(otlp), Some(jaeger)) = (native::server("NATIVE_OTLP_URL"), native::server("NATIVE_JAEGER_URL")) else {
+        return;
+    };
+    let nobody = || SocketAddr::from(([127, 0, 0, 1], free_port()));
+    let setup = Setup::new().set("TRACES__URL", &otlp).set("TRACES__RATIO", "0").through(Backend::Nsqd, nobody());
+    let server = setup.set("LOG__FILTER", "warn").through(Backend::Lookupd, nobody()).start().await;
+    if !server.is_apart() {
+        return;
+    }
+    let scene = Scene::open(&server).await;
+    let (trace, header) = fresh(true);
+    _ = post_in(&header, &scene.owner, &scene.path("/lotteries"), &book(10)).await.expect(201);
+    let trace = whole(&jaeger, &trace, &[LOTTERY, "publish lottery.draw", "INSERT ranking", "Push.publish"]).await;
+    trace.show();
+    assert!(trace.of("publish lottery.draw").is_failed());
+    let decided = trace.of("INSERT ranking");
+    assert!(trace.above(decided, "lottery.due").is_some() && trace.above(decided, "Lottery.open").is_some());
 }
 
 #[tokio::test]

@@ -19,6 +19,8 @@ pub struct Span {
     pub trace: String,
     /// Its own id.
     pub id: String,
+    /// When it began (microseconds since 1970).
+    pub began_us: u64,
     /// The span that it goes on from, if any.
     pub parent: Option<String>,
     /// Other traces and spans that it is for as well.
@@ -39,14 +41,16 @@ impl Span {
     }
 }
 
-/// All spans of a trace; empty before there are any.
+/// All spans of a trace, in the order in which they began; empty before there are any.
 pub async fn spans(jaeger: &str, trace: &str) -> Vec<Span> {
     let url = format!("{}/api/traces/{trace}", jaeger.trim_end_matches('/'));
     let Ok(answer) = reqwest::get(url).await else { return Vec::new() };
     let Ok(found) = answer.json::<Value>().await else { return Vec::new() };
     let found = &found["data"][0];
     let spans = found["spans"].as_array().cloned().unwrap_or_default();
-    spans.iter().map(|span| read(span, &found["processes"])).collect()
+    let mut spans: Vec<Span> = spans.iter().map(|span| read(span, &found["processes"])).collect();
+    spans.sort_by_key(|span| span.began_us);
+    spans
 }
 
 fn read(span: &Value, processes: &Value) -> Span {
@@ -61,6 +65,7 @@ fn read(span: &Value, processes: &Value) -> Span {
         tags: tags.iter().map(|tag| (text(&tag["key"]), tag["value"].clone())).collect(),
         trace: text(&span["traceID"]),
         id: text(&span["spanID"]),
+        began_us: span["startTime"].as_u64().unwrap_or_default(),
         parent: parent.map(|parent| text(&parent["spanID"])),
         links: links.map(|link| (text(&link["traceID"]), text(&link["spanID"]))).collect(),
     }
@@ -115,12 +120,16 @@ impl Whole {
         std::iter::successors(Some(span), up).take(40)
     }
 
-    /// Prints each span under the one that it goes on from.
+    /// Prints each span under the one that it goes on from, in the order in which they began.
     pub fn show(&self) {
-        for span in &self.0 {
-            let depth = self.line(span).count() - 1;
-            let failed = if span.is_failed() { " (failed)" } else { "" };
-            println!("{:depth$}{} {} [{}]{failed}", "", span.tag("span.kind"), span.name, span.service);
-        }
+        let is_top = |span: &&Span| self.line(span).count() == 1;
+        self.0.iter().filter(is_top).for_each(|span| self.show_from(span, 0));
+    }
+
+    fn show_from(&self, span: &Span, depth: usize) {
+        let failed = if span.is_failed() { " (failed)" } else { "" };
+        println!("{:1$}{2} {3} [{4}]{failed}", "", 2 * depth, span.tag("span.kind"), span.name, span.service);
+        let below = self.0.iter().filter(|below| below.parent.as_ref() == Some(&span.id));
+        below.for_each(|below| self.show_from(below, depth + 1));
     }
 }

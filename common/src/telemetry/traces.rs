@@ -26,7 +26,7 @@ use tracing::level_filters::LevelFilter;
 use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 use tracing_subscriber::{Layer, Registry};
 
-pub use lasting::Lasting;
+pub use lasting::{Lasting, Trip};
 pub use pipeline::flush;
 
 /// Links that one span has at most; what it stands for beyond that is not linked.
@@ -150,16 +150,20 @@ pub fn caused_by(header: Option<&str>, begin: impl FnOnce() -> Span) -> Span {
 
 /// The same, of work with several causes: linked to all but the first.
 pub fn caused_by_all<'a>(headers: impl IntoIterator<Item = &'a str>, begin: impl FnOnce() -> Span) -> Span {
-    if TRACER.get().is_none() {
-        return Span::none();
-    }
-    let traces = headers.into_iter().filter_map(Trace::parse).filter(|trace| trace.0.is_sampled());
-    let traces: Vec<Trace> = traces.collect();
-    if traces.is_empty() {
+    let is_on = TRACER.get().is_some();
+    let traces = headers.into_iter().take_while(|_| is_on).filter_map(Trace::parse);
+    let traces: Vec<Trace> = traces.filter(|trace| trace.0.is_sampled()).collect();
+    standing_for(traces.iter(), begin)
+}
+
+/// A span that stands for several, as by [`stand_for`]; none for none.
+pub fn standing_for<'a>(traces: impl IntoIterator<Item = &'a Trace>, begin: impl FnOnce() -> Span) -> Span {
+    let mut traces = traces.into_iter().peekable();
+    if traces.peek().is_none() {
         return Span::none();
     }
     let span = begin();
-    stand_for(&span, &traces);
+    stand_for(&span, traces);
     span
 }
 

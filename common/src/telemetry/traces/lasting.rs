@@ -10,9 +10,8 @@ use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 
 use super::{TRACER, Trace};
 
-/// A span of something that outlives the task that began it, such as an event stream, or of a
-/// call to a server. It ends when it is dropped. Without traces it is nothing, and costs a
-/// pointer.
+/// A span of something that outlives the task that began it, such as an event stream. It ends
+/// when it is dropped. Without traces it is nothing, and costs a pointer.
 #[derive(Debug, Default)]
 pub struct Lasting(Option<Box<Kept>>);
 
@@ -28,12 +27,7 @@ impl Lasting {
         Self::begin_as(SpanKind::Internal, Duration::ZERO, || Cow::Borrowed(name))
     }
 
-    /// The same, of a call to a server, which `name` names.
-    pub fn call(name: impl FnOnce() -> Cow<'static, str>) -> Self {
-        Self::begin_as(SpanKind::Client, Duration::ZERO, name)
-    }
-
-    /// The same, of a call that has taken so long by now.
+    /// The same, of a call to another service that has taken so long by now.
     pub(crate) fn call_since(took: Duration, name: impl FnOnce() -> Cow<'static, str>) -> Self {
         Self::begin_as(SpanKind::Client, took, name)
     }
@@ -88,6 +82,42 @@ impl Lasting {
             Some((_, sum)) => *sum = sum.saturating_add(n),
             None => kept.counts.push((name, n)),
         }
+    }
+}
+
+/// A round trip to a server: a span of kind client. Dropped before it has ended nobody has
+/// waited for its end, and it has failed. Without a trace that is kept it costs a pointer.
+#[derive(Debug)]
+pub struct Trip(Lasting);
+
+impl Trip {
+    /// Begins in the trace of the current span, if that is kept.
+    pub fn begin(name: impl FnOnce() -> Cow<'static, str>) -> Self {
+        Self(Lasting::begin_as(SpanKind::Client, Duration::ZERO, name))
+    }
+
+    /// Says something of it, if there is anybody to say it to.
+    pub fn tell(&mut self, tell: impl FnOnce(&mut Lasting)) {
+        if self.0.is_kept() {
+            tell(&mut self.0);
+        }
+    }
+
+    /// It has ended well.
+    pub fn end(mut self) {
+        self.0 = Lasting::default();
+    }
+
+    /// It has failed; `kind` is one of few words.
+    pub fn fail(mut self, kind: impl FnOnce() -> String, error: impl FnOnce() -> String) {
+        self.0.fail(kind, error);
+        self.end();
+    }
+}
+
+impl Drop for Trip {
+    fn drop(&mut self) {
+        self.0.fail(|| "cancelled".to_owned(), || "nobody waited for its end".to_owned());
     }
 }
 
