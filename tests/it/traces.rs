@@ -218,7 +218,10 @@ async fn a_lottery_that_the_queue_does_not_bring_is_drawn_in_its_trace_too() {
     }
     let scene = Scene::open(&server).await;
     let (trace, header) = fresh(true);
-    _ = post_in(&header, &scene.owner, &scene.path("/lotteries"), &book(10)).await.expect(201);
+    let opened = post_in(&header, &scene.owner, &scene.path("/lotteries"), &book(10)).await.expect(201);
+    let lottery = Lottery::from(opened);
+    _ = lottery.enter(&Account::register(&server, "mei").await).await.expect(201);
+    until("it is drawn", async || (lottery.now(&server).await["phase"] == "drawn").then_some(())).await;
     let trace = whole(&jaeger, &trace, &[LOTTERY, "publish lottery.draw", "INSERT ranking", "Push.publish"]).await;
     trace.show();
     assert!(trace.of("publish lottery.draw").is_failed());
