@@ -30,8 +30,7 @@ pub(super) fn consuming(system: &'static str, topic: &'static str, message: &Mes
             messaging.operation.type = "process",
             messaging.destination.name = topic,
             messaging.consumer.group.name = topic,
-            messaging.message.body.size = message.body.len(),
-            attempt = message.attempt,
+            attempt = i64::from(message.attempt),
         )
     })
 }
