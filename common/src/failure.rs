@@ -5,8 +5,10 @@ use std::future::Future;
 use std::time::Duration;
 
 use idl::{Code, Refusal};
+use tracing::Span;
 
 use crate::db;
+use crate::telemetry::traces;
 
 /// What a service's functions return.
 pub type Outcome<T> = Result<T, Failure>;
@@ -39,6 +41,7 @@ impl Failure {
             Self::Refused(refusal) => refusal,
             Self::Db(error) if is_passing(&error) => {
                 tracing::warn!(error = &error as &dyn std::error::Error, "{what}: the database is away");
+                traces::fail(&Span::current(), "unavailable", error.to_string());
                 Refusal::new(Code::Unavailable, "the service's database did not answer").retry_after_ms(1_000)
             }
             Self::Db(error) => {
@@ -47,6 +50,7 @@ impl Failure {
             }
             Self::Broken(error) if error.is::<Away>() => {
                 tracing::warn!(error = %format!("{error:#}"), "{what} has to wait");
+                traces::fail(&Span::current(), "unavailable", format!("{error:#}"));
                 Refusal::new(Code::Unavailable, "a server that is needed for this did not answer").retry_after_ms(1_000)
             }
             Self::Broken(error) => {

@@ -1,5 +1,5 @@
 //! Facts that must reach another service: written in the transaction that causes them,
-//! relayed in order until they are accepted. The receiver sees a fact once or more, under
+//! relayed in order until they are accepted, in the trace of their cause. The receiver sees a fact once or more, under
 //! a stable id of its own, and drops repetitions.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -14,8 +14,10 @@ use sqlx::any::AnyRow;
 use sqlx::{Any, QueryBuilder, Row as _};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
+use tracing::{Instrument as _, Span};
 
 use crate::db::Tx;
+use crate::telemetry::traces::{self, Trace};
 use crate::{Db, Ids};
 
 /// Rows that are in memory at once.
@@ -49,6 +51,9 @@ impl Outbox {
     /// several instances, whose ids do not tell.
     pub const PLACE: &str = "ALTER TABLE outbox ADD COLUMN placed BIGINT NOT NULL DEFAULT 0;";
 
+    /// And what it adds for traces: the one in which a fact was written, as far as it is kept.
+    pub const TRACE: &str = "ALTER TABLE outbox ADD COLUMN traceparent VARCHAR(55);";
+
     /// The outbox in `db`.
     #[must_use]
     pub fn new(db: Db, ids: Ids) -> Self {
@@ -70,13 +75,29 @@ impl Outbox {
     /// # Errors
     /// The database refuses, or the fact is not representable in JSON.
     pub async fn add<T: Serialize>(&self, tx: &mut Tx, slot: Slot, topic: u64, fact: &T) -> sqlx::Result<()> {
+        self.add_in(Trace::here().as_ref(), tx, slot, topic, fact).await
+    }
+
+    /// The same, of a fact whose cause is in a trace of its own, as in a transaction of several.
+    ///
+    /// # Errors
+    /// As [`Self::add`].
+    pub async fn add_in<T: Serialize>(
+        &self,
+        trace: Option<&Trace>,
+        tx: &mut Tx,
+        slot: Slot,
+        topic: u64,
+        fact: &T,
+    ) -> sqlx::Result<()> {
         let body = serde_json::to_string(fact).map_err(|e| sqlx::Error::Encode(e.into()))?;
         let place = self.db.statement_time_us();
-        let insert = format!("INSERT INTO outbox (id, topic, body, placed) VALUES (?, ?, ?, {place})");
+        let insert = format!("INSERT INTO outbox (id, topic, body, traceparent, placed) VALUES (?, ?, ?, ?, {place})");
         sqlx::query(sqlx::AssertSqlSafe(insert))
             .bind(slot.0.cast_signed())
             .bind(topic.cast_signed())
             .bind(body)
+            .bind(trace.map(Trace::to_header))
             .execute(&mut **tx)
             .await?;
         Ok(())
@@ -163,9 +184,13 @@ impl Outbox {
                     continue;
                 }
                 let of_topic: Vec<&Fact> = facts.iter().filter(|fact| fact.topic == topic).collect();
-                match self.hand_over(topic, &of_topic, deliver).await? {
+                let span = relaying(&of_topic);
+                match self.hand_over(topic, &of_topic, deliver).instrument(span.clone()).await? {
                     Ok(()) => delivered = true,
-                    Err(refusal) => _ = waiting.insert(topic, refusal),
+                    Err(refusal) => {
+                        traces::fail(&span, "refused", refusal.to_string());
+                        waiting.insert(topic, refusal);
+                    }
                 }
             }
         }
@@ -209,13 +234,14 @@ impl Outbox {
 
     /// The next facts after this place. The table is short: what was relayed is gone.
     async fn read(&self, (placed, id): (i64, i64)) -> sqlx::Result<Vec<Fact>> {
-        const PAGE: &str = "SELECT id, topic, body, placed FROM outbox \
+        const PAGE: &str = "SELECT id, topic, body, placed, traceparent FROM outbox \
              WHERE placed > ? OR (placed = ? AND id > ?) ORDER BY placed, id LIMIT ?";
         let page = sqlx::query(PAGE).bind(placed).bind(placed).bind(id).bind(BATCH);
         let rows = page.fetch_all(self.db.reader()).await?;
         let fact = |row: &AnyRow| {
             let topic = row.try_get::<i64, _>(1)?.cast_unsigned();
-            Ok(Fact { id: row.try_get(0)?, topic, body: row.try_get(2)?, placed: row.try_get(3)? })
+            let (placed, traceparent) = (row.try_get(3)?, row.try_get(4)?);
+            Ok(Fact { id: row.try_get(0)?, topic, body: row.try_get(2)?, placed, traceparent })
         };
         rows.iter().map(fact).collect()
     }
@@ -242,6 +268,14 @@ struct Fact {
     topic: u64,
     body: String,
     placed: i64,
+    /// Where it was written, if that is in a trace that is kept.
+    traceparent: Option<String>,
+}
+
+/// The span of a delivery: in the trace of the first fact that has one, linked to the others.
+fn relaying(facts: &[&Fact]) -> Span {
+    let headers = facts.iter().filter_map(|fact| fact.traceparent.as_deref());
+    traces::caused_by_all(headers, || tracing::info_span!("outbox.relay", facts = facts.len()))
 }
 
 impl Fact {

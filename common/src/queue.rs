@@ -8,6 +8,7 @@
 //! - A message whose handler fails comes again after a while that doubles, at most
 //!   [`MAX_ATTEMPTS`] times; then it is *dead*: logged and counted, and given up.
 //! - Each message goes to one consumer of its topic.
+//! - A message that was published in a trace that is kept is consumed in it, each try of it.
 //! - Nobody waits for a server that is away: publishing fails at once, and what is consumed
 //!   comes again when the server is back.
 
@@ -15,6 +16,7 @@ mod nsq;
 mod process;
 #[cfg(test)]
 mod tests;
+mod traced;
 
 use std::fmt;
 use std::future::Future;
@@ -24,8 +26,10 @@ use std::time::Duration;
 
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
+use tracing::Instrument as _;
 
 use crate::Lifecycle;
+use crate::telemetry::traces;
 use nsq::Nsq;
 use process::Topics;
 
@@ -62,6 +66,15 @@ pub enum NotQueued {
     /// The queue's servers do not answer.
     #[error("the queue is away; topic {0}")]
     Away(&'static str),
+}
+
+impl NotQueued {
+    const fn kind(self) -> &'static str {
+        match self {
+            Self::Full(_) => "full",
+            Self::Away(_) => "away",
+        }
+    }
 }
 
 impl Queue {
@@ -108,9 +121,23 @@ impl Queue {
     /// # Errors
     /// Too many wait already, or the servers are known to be away.
     pub fn publish(&self, topic: &'static str, body: String) -> Result<(), NotQueued> {
+        let mut span = traced::publishing(self.system(), topic);
+        let traceparent = span.trace().map(|trace| trace.to_header());
+        let published = match self {
+            Self::Process(topics) => topics.publish(topic, Message { body, attempt: 1, traceparent }),
+            Self::Nsq(nsq) => return nsq.publish(topic, body, traceparent, span),
+        };
+        if let Err(error) = &published {
+            span.fail(|| error.kind().to_owned(), || error.to_string());
+        }
+        published
+    }
+
+    /// As traces call it.
+    const fn system(&self) -> &'static str {
         match self {
-            Self::Process(topics) => topics.publish(topic, Message { body, attempt: 1, traceparent: None }),
-            Self::Nsq(nsq) => nsq.publish(topic, body, None),
+            Self::Process(_) => "process",
+            Self::Nsq(_) => "nsq",
         }
     }
 
@@ -136,7 +163,7 @@ impl Queue {
         for outcome in ["done", "failed", "dead"] {
             handled(topic, outcome, 0);
         }
-        let handler = guarded(within, handler);
+        let handler = guarded(self.system(), topic, within, handler);
         match self {
             Self::Process(topics) => topics.consume(topic, at_once, lifecycle, handler),
             Self::Nsq(nsq) => nsq.consume(topic, at_once, lifecycle, handler),
@@ -147,25 +174,30 @@ impl Queue {
 /// What is done with a message; never panics, and ends in time. Its error is for the log.
 type Handler = Arc<dyn Fn(Message) -> BoxFuture<'static, Result<(), String>> + Send + Sync>;
 
-fn guarded<H, F, E>(within: Duration, handler: H) -> Handler
+fn guarded<H, F, E>(system: &'static str, topic: &'static str, within: Duration, handler: H) -> Handler
 where
     H: Fn(Message) -> F + Send + Sync + 'static,
     F: Future<Output = Result<(), E>> + Send + 'static,
     E: fmt::Display + Send + 'static,
 {
     Arc::new(move |message| {
+        let span = traced::consuming(system, topic, &message);
         // Called inside: what the handler does before its first await can panic, too.
-        let attempt = match std::panic::catch_unwind(AssertUnwindSafe(|| handler(message))) {
+        let attempt = match std::panic::catch_unwind(AssertUnwindSafe(|| span.in_scope(|| handler(message)))) {
             Ok(attempt) => AssertUnwindSafe(attempt).catch_unwind().boxed(),
             Err(panic) => std::future::ready(Err(panic)).boxed(),
         };
         let outcome = async move {
-            match tokio::time::timeout(within, attempt).await {
+            let outcome = match tokio::time::timeout(within, attempt.instrument(span.clone())).await {
                 Ok(Ok(Ok(()))) => Ok(()),
                 Ok(Ok(Err(error))) => Err(error.to_string()),
                 Ok(Err(_)) => Err("its handler panicked".to_owned()),
                 Err(_) => Err(format!("its handler took longer than {within:?}")),
+            };
+            if let Err(error) = &outcome {
+                traces::fail(&span, "failed", error.clone());
             }
+            outcome
         };
         outcome.boxed()
     })

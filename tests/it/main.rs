@@ -21,6 +21,7 @@ mod lottery_prizes;
 mod lottery_race;
 mod lottery_rules;
 mod lottery_twice;
+mod metrics;
 mod moved;
 mod operator;
 mod real_files;

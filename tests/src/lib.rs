@@ -16,6 +16,7 @@ mod binary;
 pub mod closed_loop;
 mod follower;
 pub mod http;
+pub mod jaeger;
 pub mod lottery;
 mod objects;
 pub mod poster;

@@ -65,6 +65,12 @@ impl Server {
         }
     }
 
+    /// Whether it is a site of many processes.
+    #[must_use]
+    pub const fn is_apart(&self) -> bool {
+        matches!(self.running, Running::Apart(_))
+    }
+
     /// Where something is, `/api/v1/…` say.
     #[must_use]
     pub fn url(&self, path: &str) -> String {

@@ -8,18 +8,20 @@ use idl::{Timestamp, UserId};
 use sqlx::migrate::{Migration, MigrationType, Migrator};
 use sqlx::{AssertSqlSafe, Row as _, SqlSafeStr as _};
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument as _;
 
 use super::*;
 use crate::failure::{is_conflict, may_pass};
 use crate::idempotency::{self, Key};
 use crate::outbox::Outbox;
+use crate::telemetry::traces::{Trace, seen};
 use crate::{Ids, native};
 
 mod mysql;
 
 fn migrations(versions: usize) -> Migrator {
     let thing = "CREATE TABLE thing (name VARCHAR(20) NOT NULL PRIMARY KEY, n BIGINT NOT NULL);";
-    let tables = format!("{}{}{}{}{thing}", Ids::TABLE, Outbox::TABLE, Outbox::PLACE, idempotency::TABLE);
+    let tables = [Ids::TABLE, Outbox::TABLE, Outbox::PLACE, Outbox::TRACE, idempotency::TABLE, thing].concat();
     let texts = [tables, "CREATE TABLE later (id BIGINT NOT NULL PRIMARY KEY);".to_owned()];
     let migration = |(version, text): (i64, String)| {
         Migration::new(version, "test".into(), MigrationType::Simple, AssertSqlSafe(text).into_sql_str(), false)
@@ -59,6 +61,7 @@ async fn every_member_keeps_the_contract() {
         ids_are_unique_across_instances(&db, &other).await;
         a_key_is_claimed_once(&db, &other).await;
         a_row_is_changed_by_one_at_a_time(&db, &other).await;
+        a_fact_is_relayed_in_the_trace_it_was_written_in(&db).await;
         facts_arrive_in_order_whoever_relays_them(&db, &other).await;
         it_is_opened_again_but_not_by_an_older_version(&url, dir.path(), db).await;
     }
@@ -200,6 +203,47 @@ async fn facts_arrive_in_order_whoever_relays_them(db: &Db, other: &Db) {
     } else {
         assert_eq!(arrived.len(), FACTS, "one process writes, and ids tell the order");
     }
+}
+
+/// Also those that are relayed together, and those that were written in no trace.
+async fn a_fact_is_relayed_in_the_trace_it_was_written_in(db: &Db) {
+    let _traced = seen::here();
+    let outbox = Outbox::new(db.clone(), Ids::new(db.clone()));
+    let (first, second, unkept) = (seen::fresh(true), seen::fresh(true), seen::fresh(false));
+    for (topic, trace) in [(1, &first), (1, &second), (2, &unkept)] {
+        let span = tracing::info_span!("a request");
+        trace.go_on_in(&span);
+        let written = async {
+            let slot = outbox.slots(1).await.unwrap()[0];
+            let mut tx = db.begin().await.unwrap();
+            outbox.add(&mut tx, slot, topic, &trace.to_header()).await.unwrap();
+            tx.commit().await.unwrap();
+        };
+        written.instrument(span).await;
+    }
+    let (arrived, stop) = (Mutex::new(Vec::new()), CancellationToken::new());
+    let deliver = |topic, _: Vec<String>| {
+        arrived.lock().unwrap().push((topic, Trace::header_here()));
+        std::future::ready(Ok(()))
+    };
+    let all = async {
+        for topic in [1, 2] {
+            assert!(outbox.drained(topic, None, Duration::from_secs(20)).await.unwrap());
+        }
+        stop.cancel();
+    };
+    tokio::join!(outbox.relay(stop.clone(), deliver), all);
+    let arrived = arrived.into_inner().unwrap();
+    assert_eq!(
+        arrived.iter().map(|(topic, here)| (*topic, here.is_some())).collect::<Vec<_>>(),
+        [(1, true), (2, false)]
+    );
+    let spans = seen::ended(&first);
+    let relayed = spans.iter().find(|span| span.name == "outbox.relay").unwrap();
+    let request = spans.iter().find(|span| span.name == "a request").unwrap();
+    assert_eq!(relayed.parent_span_id, request.span_context.span_id());
+    let other = seen::ended(&second)[0].span_context.span_id();
+    assert_eq!(relayed.links.iter().map(|link| link.span_context.span_id()).collect::<Vec<_>>(), [other]);
 }
 
 async fn it_is_opened_again_but_not_by_an_older_version(url: &str, dir: &Path, db: Db) {

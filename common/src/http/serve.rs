@@ -73,6 +73,7 @@ pub fn serve(
 ) {
     // Shown from the start: a rate has no beginning else.
     metrics::counter!("goligoli_http_stalled_total").increment(0);
+    metrics::counter!("goligoli_http_turned_away_total").increment(0);
     let connections = lifecycle.clone();
     lifecycle.spawn("http.serve", async move {
         let places = Arc::new(Semaphore::new(max_connections));

@@ -1,6 +1,7 @@
 //! Objects in a bucket of an S3 server, addressed by path.
 
 mod address;
+mod asked;
 mod fault;
 mod listing;
 mod read;
@@ -20,6 +21,7 @@ use tokio::sync::mpsc;
 use super::Settings;
 use crate::Lifecycle;
 use address::Address;
+use asked::Asked;
 use fault::Fault;
 pub(super) use read::Reader;
 use upload::Abandoned;
@@ -85,8 +87,9 @@ impl S3 {
     }
 
     pub(super) async fn check(&self) -> anyhow::Result<()> {
-        let page = || self.0.bucket.list_page(self.key("check/"), None, None, None, Some(1));
-        match self.send(WITHIN, page).await {
+        let below = self.key("check/");
+        let page = || self.0.bucket.list_page(below.clone(), None, None, None, Some(1));
+        match self.send(Asked::to("ListObjectsV2", &below), WITHIN, page).await {
             Ok(_) => Ok(()),
             Err(fault) => Err(fault.explained(&self.0.name, &self.0.endpoint)),
         }
@@ -102,7 +105,7 @@ impl S3 {
             let headers = HeaderMap::from_iter([(header::CACHE_CONTROL, CACHE_CONTROL)]);
             self.0.bucket.put_object_with_content_type_and_headers(key, body, content_type(key), Some(headers))
         };
-        let put = self.send(within(body.len()), put).await;
+        let put = self.send(Asked::to("PutObject", key), within(body.len()), put).await;
         put.map(drop).map_err(|fault| self.failed(fault)).with_context(|| format!("storing {key}"))
     }
 
@@ -130,7 +133,8 @@ impl S3 {
     }
 
     pub(super) async fn delete(&self, key: &str) -> anyhow::Result<()> {
-        match self.send(WITHIN, || self.0.bucket.delete_object(self.key(key))).await {
+        let at = self.key(key);
+        match self.send(Asked::to("DeleteObject", &at), WITHIN, || self.0.bucket.delete_object(&at)).await {
             Ok(_) | Err(Fault::Missing) => Ok(()),
             Err(fault) => Err(self.failed(fault)).with_context(|| format!("removing {key}")),
         }
@@ -138,15 +142,15 @@ impl S3 {
 
     /// Sends a request that may be sent twice: if the first did not get there, or the server
     /// could not do it then.
-    async fn send<T, F>(&self, within: Duration, request: impl Fn() -> F) -> Result<T, Fault>
+    async fn send<T, F>(&self, asked: Asked<'_>, within: Duration, request: impl Fn() -> F) -> Result<T, Fault>
     where
         F: Future<Output = Result<T, S3Error>>,
     {
         let tries = async {
-            match request().await.map_err(Fault::from) {
+            match self.asked(asked, request()).await {
                 Err(Fault::Away(_)) => {
                     tokio::time::sleep(AGAIN_AFTER).await;
-                    request().await.map_err(Fault::from)
+                    self.asked(asked, request()).await
                 }
                 outcome => outcome,
             }

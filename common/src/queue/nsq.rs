@@ -33,6 +33,7 @@ use tokio_nsq::{NSQChannel, NSQConfigShared, NSQTopic};
 
 use super::{Handler, NotQueued};
 use crate::Lifecycle;
+use crate::telemetry::traces::Lasting;
 use address::Address;
 use consumer::Consumer;
 use lookup::Lookup;
@@ -65,9 +66,10 @@ impl Nsq {
         topic: &'static str,
         body: String,
         traceparent: Option<String>,
+        span: Lasting,
     ) -> Result<(), NotQueued> {
         let name = NSQTopic::new(self.name(topic)).ok_or(NotQueued::Full(topic))?;
-        self.publisher.publish(topic, name, envelope::pack(body, traceparent))
+        self.publisher.publish(topic, name, envelope::pack(body, traceparent), span)
     }
 
     pub(super) fn consume(

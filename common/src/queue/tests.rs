@@ -1,11 +1,13 @@
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use opentelemetry::trace::{SpanKind, Status};
 use tokio::sync::{Notify, mpsc};
 use tokio::time::Instant;
 
 use super::*;
 use crate::native;
+use crate::telemetry::traces::{Trace, seen};
 
 /// Longer than anything here takes.
 const SOON: Duration = Duration::from_secs(60);
@@ -17,7 +19,9 @@ pub(super) fn topic(name: &str) -> &'static str {
 
 /// What every queue must do; each back-end's test calls it. Time may be paused.
 async fn contract(queue: Queue, lifecycle: Lifecycle) {
+    let _traced = seen::here();
     tokio::join!(
+        a_message_is_consumed_in_the_trace_it_was_published_in(&queue, &lifecycle),
         all_are_handled_also_those_that_came_before(&queue, &lifecycle),
         what_fails_comes_again(&queue, &lifecycle),
         what_always_fails_is_given_up(&queue, &lifecycle),
@@ -61,6 +65,56 @@ async fn what_fails_comes_again(queue: &Queue, lifecycle: &Lifecycle) {
         times.push(at);
     }
     assert!(times[1] - times[0] >= FIRST_PAUSE && times[3] - times[2] >= 4 * FIRST_PAUSE, "{times:?}");
+}
+
+async fn a_message_is_consumed_in_the_trace_it_was_published_in(queue: &Queue, lifecycle: &Lifecycle) {
+    let topic = topic("traced");
+    let (sender, mut consumed) = mpsc::unbounded_channel();
+    let handler = move |message: Message| {
+        sender.send((message.clone(), Trace::here())).unwrap();
+        async move { if message.attempt == 1 { Err("not yet") } else { Ok(()) } }
+    };
+    queue.consume(topic, 1, SOON, lifecycle, handler).unwrap();
+    let (kept, unkept) = (seen::fresh(true), seen::fresh(false));
+    for trace in [&kept, &unkept] {
+        let span = tracing::info_span!("a request");
+        trace.go_on_in(&span);
+        span.in_scope(|| queue.publish(topic, trace.to_header())).unwrap();
+    }
+    queue.publish(topic, "alone".to_owned()).unwrap();
+    for _ in 0..6 {
+        let next = tokio::time::timeout(SOON, consumed.recv()).await;
+        let (message, here) = next.expect("all come, and fail once").unwrap();
+        let is_kept = message.body == kept.to_header();
+        assert_eq!(message.traceparent.is_some(), is_kept, "{message:?}");
+        assert_eq!(here.is_some(), is_kept, "{message:?}");
+    }
+    let spans = async {
+        loop {
+            let spans = seen::ended(&kept);
+            if spans.len() == 4 {
+                return spans;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    let spans = tokio::time::timeout(SOON, spans).await.expect("the request, one that publishes, two that consume");
+    let request = spans.iter().find(|span| span.name == "a request").unwrap();
+    let published = spans.iter().find(|span| span.name == format!("publish {topic}")).unwrap();
+    let consumed = spans.iter().filter(|span| span.name == format!("process {topic}"));
+    assert_eq!(published.span_kind, SpanKind::Producer);
+    assert_eq!(published.parent_span_id, request.span_context.span_id());
+    let mut failed = 0;
+    for consumed in consumed {
+        assert_eq!(consumed.span_kind, SpanKind::Consumer);
+        assert_eq!(consumed.parent_span_id, published.span_context.span_id());
+        let said = |name: &str| consumed.attributes.iter().find(|said| said.key.as_str() == name).unwrap();
+        assert_eq!(said("messaging.system").value.as_str(), queue.system());
+        assert_eq!(said("messaging.destination.name").value.as_str(), topic);
+        failed += usize::from(consumed.status == Status::error("not yet"));
+    }
+    assert_eq!(failed, 1, "the first try failed");
+    assert!(seen::ended(&unkept).is_empty());
 }
 
 async fn what_always_fails_is_given_up(queue: &Queue, lifecycle: &Lifecycle) {

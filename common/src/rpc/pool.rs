@@ -22,6 +22,7 @@ use super::{rendezvous, spawn};
 use crate::Lifecycle;
 use crate::discovery::Instances;
 use crate::telemetry::red;
+use crate::telemetry::traces::Lasting;
 
 /// Connections to each instance: a long reply on one does not hold up the other.
 const CONNECTIONS: usize = 2;
@@ -148,6 +149,11 @@ impl<Req: RequestName, Resp> Pool<Req, Resp> {
             Err(_) => "away",
         };
         red::rpc(&method, outcome, started.elapsed());
+        if let Err(error) = &called {
+            // The tries have spans of their own, if there were any; none says how it ended.
+            let mut span = Lasting::call_since(started.elapsed(), || format!("{method} failed").into());
+            span.fail(|| outcome.to_owned(), || error.to_string());
+        }
         called
     }
 

@@ -25,6 +25,7 @@ pub(crate) struct Capacity {
 
 impl Capacity {
     pub(crate) fn new(most: usize, stopping: CancellationToken) -> Arc<Self> {
+        metrics::counter!("goligoli_rpc_shed_total").increment(0); // shown from the start
         Arc::new(Self { most, in_flight: AtomicUsize::new(0), stopping })
     }
 

@@ -5,15 +5,17 @@
 //! spans that outlive the task that began them ([`Lasting`]).
 
 pub(super) mod extras;
+mod lasting;
 mod pipeline;
+#[cfg(test)]
+pub(crate) mod seen;
 
 use std::sync::OnceLock;
 use std::time::Duration;
 
 use anyhow::Context as _;
 use opentelemetry::trace::{
-    Span as _, SpanContext, SpanId, TraceContextExt as _, TraceFlags, TraceId, TraceState, Tracer as _,
-    TracerProvider as _,
+    SpanContext, SpanId, Status, TraceContextExt as _, TraceFlags, TraceId, TraceState, TracerProvider as _,
 };
 use opentelemetry::{Context, KeyValue};
 use opentelemetry_sdk::Resource;
@@ -24,6 +26,7 @@ use tracing::level_filters::LevelFilter;
 use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 use tracing_subscriber::{Layer, Registry};
 
+pub use lasting::{Lasting, Trip};
 pub use pipeline::flush;
 
 /// Links that one span has at most; what it stands for beyond that is not linked.
@@ -97,6 +100,13 @@ impl Trace {
         (context.is_valid() && context.is_sampled()).then_some(Self(context))
     }
 
+    /// The same as a `traceparent` header, to be kept with what is done later: in a row, in a
+    /// message.
+    #[must_use]
+    pub fn header_here() -> Option<String> {
+        Self::here().map(|trace| trace.to_header())
+    }
+
     /// From a `traceparent` header. `None`: it is none.
     #[must_use]
     pub fn parse(header: &str) -> Option<Self> {
@@ -132,59 +142,51 @@ impl Trace {
     }
 }
 
+/// The span of work that was caused where `header` was kept, and goes on there; `begin` makes
+/// it. Nothing is made, and work is not in any span, where no trace was kept or none is sent.
+pub fn caused_by(header: Option<&str>, begin: impl FnOnce() -> Span) -> Span {
+    caused_by_all(header, begin)
+}
+
+/// The same, of work with several causes: linked to all but the first.
+pub fn caused_by_all<'a>(headers: impl IntoIterator<Item = &'a str>, begin: impl FnOnce() -> Span) -> Span {
+    let is_on = TRACER.get().is_some();
+    let traces = headers.into_iter().take_while(|_| is_on).filter_map(Trace::parse);
+    let traces: Vec<Trace> = traces.filter(|trace| trace.0.is_sampled()).collect();
+    standing_for(traces.iter(), begin)
+}
+
+/// A span that stands for several, as by [`stand_for`]; none for none.
+pub fn standing_for<'a>(traces: impl IntoIterator<Item = &'a Trace>, begin: impl FnOnce() -> Span) -> Span {
+    let mut traces = traces.into_iter().peekable();
+    if traces.peek().is_none() {
+        return Span::none();
+    }
+    let span = begin();
+    stand_for(&span, traces);
+    span
+}
+
+/// Marks a span as failed; `kind` is one of few words.
+pub fn fail(span: &Span, kind: &'static str, error: String) {
+    span.set_attribute("error.type", kind);
+    span.set_status(Status::error(error));
+}
+
 /// Makes a span that was just made stand for several: it goes on from the first of them, and is
 /// linked to the others.
 pub fn stand_for<'a>(span: &Span, traces: impl IntoIterator<Item = &'a Trace>) {
-    let mut traces = traces.into_iter();
-    if let Some(first) = traces.next() {
-        first.go_on_in(span);
-        traces.take(MAX_LINKS).for_each(|trace| trace.link_to(span));
-    }
-}
-
-/// A span of something that outlives the task that began it, such as an event stream. It ends
-/// when it is dropped. Without traces it is nothing, and costs a pointer.
-#[derive(Debug, Default)]
-pub struct Lasting(Option<Box<Kept>>);
-
-#[derive(Debug)]
-struct Kept {
-    span: opentelemetry_sdk::trace::Span,
-    counts: Vec<(&'static str, i64)>,
-}
-
-impl Lasting {
-    /// Begins in the trace of the current span, if that is kept.
-    pub fn begin(name: &'static str) -> Self {
-        Self(Trace::here().and_then(|_| {
-            let tracer = TRACER.get()?;
-            let span = tracer.build_with_context(tracer.span_builder(name), &Span::current().context());
-            Some(Box::new(Kept { span, counts: Vec::new() }))
-        }))
-    }
-
-    /// Says something of it.
-    pub fn set(&mut self, name: &'static str, value: impl Into<opentelemetry::Value>) {
-        if let Some(kept) = &mut self.0 {
-            kept.span.set_attribute(KeyValue::new(name, value));
+    let mut known: Vec<&Trace> = Vec::new();
+    for trace in traces {
+        match known.first() {
+            None => trace.go_on_in(span),
+            // A link to its own parent takes the parent's place in what Jaeger says.
+            Some(_) if known.contains(&trace) => continue,
+            Some(_) => trace.link_to(span),
         }
-    }
-
-    /// Counts something in it; the sum is said at its end.
-    pub fn add(&mut self, name: &'static str, n: u64) {
-        let Some(kept) = &mut self.0 else { return };
-        let n = i64::try_from(n).unwrap_or(i64::MAX);
-        match kept.counts.iter_mut().find(|(known, _)| *known == name) {
-            Some((_, sum)) => *sum = sum.saturating_add(n),
-            None => kept.counts.push((name, n)),
-        }
-    }
-}
-
-impl Drop for Kept {
-    fn drop(&mut self) {
-        for (name, sum) in std::mem::take(&mut self.counts) {
-            self.span.set_attribute(KeyValue::new(name, sum));
+        known.push(trace);
+        if known.len() > MAX_LINKS {
+            break;
         }
     }
 }

@@ -121,6 +121,10 @@ fn address_key(address: Option<IpAddr>) -> u64 {
     address.map_or(u64::MAX, admission::client_key)
 }
 
+fn limited(limit: &'static str, requests: u64) {
+    metrics::counter!("goligoli_gateway_limited_total", "limit" => limit).increment(requests);
+}
+
 #[derive(Debug)]
 struct Limit {
     name: &'static str,
@@ -132,6 +136,7 @@ impl Limit {
     fn new(name: &'static str, rate: Rate) -> Arc<Self> {
         let window_s = (u64::from(rate.burst.get()) * 60).div_ceil(u64::from(rate.per_minute.get()));
         let policy = format!("\"{name}\";q={};w={window_s}", rate.burst);
+        limited(name, 0); // shows the metric from the start
         Arc::new(Self {
             name,
             policy: HeaderValue::try_from(policy).unwrap_or(HeaderValue::from_static("")),
@@ -141,7 +146,7 @@ impl Limit {
 
     fn take(&self, key: u64) -> Result<(), Problem> {
         let Err(wait) = self.buckets.take(key) else { return Ok(()) };
-        metrics::counter!("goligoli_gateway_limited_total", "limit" => self.name).increment(1);
+        limited(self.name, 1);
         let wait_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX).saturating_add(1);
         let state = format!("\"{}\";r=0;t={}", self.name, wait_ms.div_ceil(1_000));
         let refusal = Refusal::new(Code::RateLimited, format!("too many requests (limit \"{}\")", self.name));

@@ -1,6 +1,7 @@
 //! Opening a lottery.
 
 use common::idempotency::Key;
+use common::telemetry::traces::Trace;
 use common::{Failure, Outcome, rpc};
 use idl::access::{Identity, SiteRole};
 use idl::event::{LotteryChange, RoomRole};
@@ -97,7 +98,9 @@ impl Core {
             let detail = format!("a room has at most {most} lotteries at once that are not decided");
             return Err(Refusal::new(Code::LimitReached, detail).into());
         }
-        let new = NewLottery { spec, opened: &opened, sealed_seed: &sealed_seed, opened_by: who.user, test };
+        let (sealed_seed, opened_by) = (sealed_seed.as_str(), who.user);
+        let traceparent = Trace::header_here();
+        let new = NewLottery { spec, opened: &opened, sealed_seed, opened_by, test, traceparent };
         store::insert(&mut tx, new).await?;
         let row = store::find(&mut *tx, id).await?.ok_or_else(|| vanished(id))?;
         if row.facts.keyword().is_some() && !intents::fulfil(&mut tx, id).await? {

@@ -7,11 +7,14 @@ use std::time::Duration;
 
 use common::Failure;
 use common::queue::Message;
+use common::telemetry::traces::caused_by;
 use idl::{LotteryId, Refusal};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
+use tracing::{Instrument as _, Span};
 
-use crate::{Core, store};
+use crate::Core;
+use crate::store::{self, Due};
 
 /// The queue's topic; a message is the lottery's id.
 const TOPIC: &str = "lottery.draw";
@@ -80,29 +83,35 @@ impl Schedule {
         while self.draws.try_join_next().is_some() {}
         let Some(now) = self.core.platform.clock.read().certain() else { return Ok(()) };
         let due = store::due(&self.core.db, now.0.cast_unsigned(), MOST_DUE).await?;
-        self.sent.retain(|id, sent| due.contains(id) || sent.at.elapsed() < MOST_PAUSE);
-        for id in due {
+        self.sent.retain(|id, sent| due.iter().any(|due| due.id == *id) || sent.at.elapsed() < MOST_PAUSE);
+        for Due { id, traceparent } in due {
+            let begin = || tracing::info_span!("lottery.due", lottery.id = %id);
             match self.sent.get(&id) {
                 None => {
                     self.sent.insert(id, Sent { at: Instant::now(), pause: DRAW_OURSELVES_AFTER });
-                    if let Err(full) = self.core.platform.queue.publish(TOPIC, id.to_string()) {
+                    let span = caused_by(traceparent.as_deref(), begin);
+                    let published = span.in_scope(|| self.core.platform.queue.publish(TOPIC, id.to_string()));
+                    if let Err(full) = published {
                         tracing::warn!(lottery.id = %id, error = %full, "a draw could not be queued");
                     }
                 }
-                Some(sent) if sent.at.elapsed() >= sent.pause => self.draw_here(id, sent.pause),
+                Some(sent) if sent.at.elapsed() >= sent.pause => {
+                    self.draw_here(id, sent.pause, caused_by(traceparent.as_deref(), begin));
+                }
                 Some(_) => {}
             }
         }
         Ok(())
     }
 
-    fn draw_here(&mut self, id: LotteryId, pause: Duration) {
+    fn draw_here(&mut self, id: LotteryId, pause: Duration, span: Span) {
         // Full: the next look tries again.
         if self.draws.len() >= IN_HAND {
             return;
         }
         self.sent.insert(id, Sent { at: Instant::now(), pause: (2 * pause).min(MOST_PAUSE) });
         let core = Arc::clone(&self.core);
-        self.draws.spawn(async move { _ = core.draw_message(&id.to_string()).await });
+        let draw = async move { _ = core.draw_message(&id.to_string()).await };
+        self.draws.spawn(draw.instrument(span));
     }
 }

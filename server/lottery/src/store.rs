@@ -5,6 +5,7 @@ use common::db::Tx;
 use common::{Db, Outcome};
 use idl::draw::{Cancelled, Closed, Hash, Opened};
 use idl::{LotteryId, RoomId, UserId};
+use sqlx::any::AnyRow;
 use sqlx::{Any, Executor, Row as _};
 
 use crate::protocol::spec::SpecText;
@@ -46,13 +47,15 @@ pub(crate) struct NewLottery<'a> {
     pub(crate) sealed_seed: &'a str,
     pub(crate) opened_by: UserId,
     pub(crate) test: bool,
+    /// The trace in which it is created.
+    pub(crate) traceparent: Option<String>,
 }
 
 /// A new lottery, open.
 pub(crate) async fn insert(tx: &mut Tx, new: NewLottery<'_>) -> sqlx::Result<()> {
     const INSERT: &str = "INSERT INTO lottery (id, room_id, opened_by, test, phase, version, spec, commitment, \
-         opened_signature, sealed_seed, opens_at_ms, draw_at_ms, next_n, last_ms, leased_until_ms) \
-         VALUES (?, ?, ?, ?, ?, 1, ?, ?, ?, ?, ?, ?, 0, ?, 0)";
+         opened_signature, sealed_seed, opens_at_ms, draw_at_ms, next_n, last_ms, leased_until_ms, \
+         traceparent) VALUES (?, ?, ?, ?, ?, 1, ?, ?, ?, ?, ?, ?, 0, ?, 0, ?)";
     let spec = new.spec.spec();
     sqlx::query(INSERT)
         .bind(spec.lottery_id.as_i64())
@@ -68,6 +71,7 @@ pub(crate) async fn insert(tx: &mut Tx, new: NewLottery<'_>) -> sqlx::Result<()>
         .bind(spec.draw_at_ms.cast_signed())
         // No entry is older than the lottery.
         .bind(spec.opens_at_ms.cast_signed())
+        .bind(new.traceparent)
         .execute(&mut **tx)
         .await?;
     Ok(())
@@ -137,18 +141,25 @@ pub(crate) async fn any_of_key(db: &Db, key: &Hash) -> sqlx::Result<bool> {
 pub(crate) async fn entrants(db: &Db) -> sqlx::Result<Vec<(LotteryId, u64)>> {
     const ALL: &str = "SELECT id, next_n FROM lottery WHERE phase = 0";
     let rows = sqlx::query(ALL).fetch_all(db.reader()).await?;
-    let pair =
-        |row: &sqlx::any::AnyRow| Ok((LotteryId::from_i64(row.try_get(0)?), row.try_get::<i64, _>(1)?.cast_unsigned()));
+    let pair = |row: &AnyRow| Ok((LotteryId::from_i64(row.try_get(0)?), row.try_get::<i64, _>(1)?.cast_unsigned()));
     rows.iter().map(pair).collect()
 }
 
+/// A lottery that is due.
+pub(crate) struct Due {
+    pub(crate) id: LotteryId,
+    /// The trace in which it was created, if that is kept.
+    pub(crate) traceparent: Option<String>,
+}
+
 /// Lotteries that are due and that nobody draws, the first due first.
-pub(crate) async fn due(db: &Db, now_ms: u64, limit: i64) -> sqlx::Result<Vec<LotteryId>> {
-    const DUE: &str = "SELECT id FROM lottery WHERE phase <= 1 AND draw_at_ms <= ? AND leased_until_ms <= ? \
+pub(crate) async fn due(db: &Db, now_ms: u64, limit: i64) -> sqlx::Result<Vec<Due>> {
+    const DUE: &str = "SELECT id, traceparent FROM lottery WHERE phase <= 1 AND draw_at_ms <= ? AND leased_until_ms <= ? \
          ORDER BY draw_at_ms LIMIT ?";
     let now_ms = now_ms.cast_signed();
     let rows = sqlx::query(DUE).bind(now_ms).bind(now_ms).bind(limit).fetch_all(db.reader()).await?;
-    rows.iter().map(|row| row.try_get(0).map(LotteryId::from_i64)).collect()
+    let due = |row: &AnyRow| Ok(Due { id: LotteryId::from_i64(row.try_get(0)?), traceparent: row.try_get(1)? });
+    rows.iter().map(due).collect()
 }
 
 /// Takes the drawing of a due lottery until a moment; `false` if it is not due, is decided,

@@ -134,6 +134,8 @@ struct Committer {
 /// Posts that are stored together, with what they are stored under.
 struct Batch<'a> {
     posts: &'a [Post],
+    /// Where each post came from.
+    traces: &'a [Option<Trace>],
     lanes: &'a [Lane],
     ids: Vec<u64>,
     slots: Vec<Slot>,
@@ -158,7 +160,7 @@ impl Committer {
     async fn commit(&mut self, posts: &[Post], traces: &[Option<Trace>]) -> Vec<Answer> {
         let began = Instant::now();
         let lanes: Vec<Lane> = posts.iter().map(|post| self.lane(post)).collect();
-        let outcome = self.commit_in_tries(posts, &lanes).await;
+        let outcome = self.commit_in_tries(posts, traces, &lanes).await;
         metrics::histogram!("goligoli_danmaku_commit_seconds").record(began.elapsed());
         match outcome {
             Ok(committed) => {
@@ -188,7 +190,12 @@ impl Committer {
         post.admission.as_ref().map_or(Lane::Ordinary, |admission| self.lanes.choose(post.room, admission.role))
     }
 
-    async fn commit_in_tries(&mut self, posts: &[Post], lanes: &[Lane]) -> sqlx::Result<Committed> {
+    async fn commit_in_tries(
+        &mut self,
+        posts: &[Post],
+        traces: &[Option<Trace>],
+        lanes: &[Lane],
+    ) -> sqlx::Result<Committed> {
         let guaranteed = lanes.iter().filter(|lane| **lane == Lane::Guaranteed).count();
         let (mut tried, mut unsure) = (1, None);
         let (ids, slots) = loop {
@@ -202,7 +209,7 @@ impl Committer {
             tried += 1;
             tokio::time::sleep(PAUSE).await;
         };
-        let batch = Batch { posts, lanes, ids, slots };
+        let batch = Batch { posts, traces, lanes, ids, slots };
         loop {
             match self.try_commit(&batch, &mut unsure).await {
                 Ok(Some(committed)) => return Ok(committed),
@@ -247,13 +254,13 @@ impl Committer {
         let known = known(&mut tx, posts, now).await?;
 
         let mut answers: Vec<Answer> = Vec::with_capacity(posts.len());
-        let (mut new, mut new_keys, mut new_lanes) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut new, mut new_keys, mut ways) = (Vec::new(), Vec::new(), Vec::new());
         for (at, verdict) in batch::judge(posts, now, known).into_iter().enumerate() {
             answers.push(match verdict {
                 Verdict::Store(admission) => {
                     let danmaku = batch::danmaku(&posts[at], &admission, DanmakuId(ids[at]), now);
                     new_keys.extend(posts[at].key.as_ref().map(|key| (key, danmaku.id)));
-                    new_lanes.push(batch.lanes[at]);
+                    ways.push((batch.lanes[at], batch.traces[at].as_ref()));
                     new.push(danmaku.clone());
                     Ok(danmaku)
                 }
@@ -277,12 +284,12 @@ impl Committer {
         }
         store::insert(&mut tx, &new).await?;
         let (mut ordinary, mut facts) = (Vec::with_capacity(new.len()), 0);
-        for (danmaku, lane) in new.into_iter().zip(new_lanes) {
+        for (danmaku, (lane, trace)) in new.into_iter().zip(ways) {
             if lane == Lane::Guaranteed
                 && let Some(slot) = slots.next()
             {
                 let fact = announce::publication(&danmaku, lane);
-                store.outbox.add(&mut tx, slot, danmaku.room_id.0, &fact).await?;
+                store.outbox.add_in(trace, &mut tx, slot, danmaku.room_id.0, &fact).await?;
                 facts += 1;
             } else {
                 ordinary.push(danmaku);

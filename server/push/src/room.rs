@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock, RwLockReadGuard};
 
 use common::Lifecycle;
 use common::http::Crews;
+use common::telemetry::traces::Trace;
 use idl::event::{LotteryState, RoomState, SuppressedEvent};
 use idl::push::{Publication, Published};
 use idl::{Code, Refusal, RoomId};
@@ -63,6 +64,8 @@ pub(crate) enum Command {
     Publish {
         publications: Vec<Publication>,
         answer: oneshot::Sender<Result<Published, Refusal>>,
+        /// Where it came from.
+        trace: Option<Trace>,
     },
     Retain {
         state: State,

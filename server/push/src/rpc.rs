@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use common::telemetry::traces::Trace;
 use idl::access::SiteRole;
 use idl::push::{
     FollowRevocations, MAX_PUBLICATIONS, Publish, Published, Push as Contract, Retain, Retained, RevocationPage,
@@ -39,7 +40,8 @@ impl Contract for Push {
         let bytes = request.publications.iter().map(|publication| publication.data.len()).sum();
         bounded("bytes of data in all", bytes, MAX_PUBLISH_BYTES)?;
         let (answer, published) = oneshot::channel();
-        self.rooms.send(request.room, Command::Publish { publications: request.publications, answer }).await?;
+        let (publications, trace) = (request.publications, Trace::here());
+        self.rooms.send(request.room, Command::Publish { publications, answer, trace }).await?;
         answered(&context, published).await
     }
 

@@ -11,6 +11,7 @@
 //! it has missing there begins a new epoch, and all viewers get a `gap`.
 
 mod address;
+mod ask;
 mod link;
 mod mirror;
 mod news;

@@ -10,6 +10,7 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
+use common::telemetry::traces;
 use common::{Clock, Dynamic};
 use idl::event::{EventType, SuppressedEvent};
 use idl::push::{Lane, Published};
@@ -17,6 +18,7 @@ use idl::{Code, Refusal, RoomId};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
+use tracing::{Instrument as _, Span};
 
 use crate::bucket::Flow;
 use crate::draft::Draft;
@@ -141,7 +143,8 @@ impl Writer {
                 }
             };
             let Some((commands, close)) = self.gather(first).await else { break };
-            let outcome = self.write(commands).await;
+            let span = span_of(&commands);
+            let outcome = self.write(commands).instrument(span).await;
             self.note(outcome);
             if close || self.store.is_lost() {
                 break;
@@ -249,7 +252,7 @@ impl Writer {
         let mut retained = Vec::new();
         for command in commands {
             match command {
-                Command::Publish { publications, answer } => {
+                Command::Publish { publications, answer, .. } => {
                     answers.push((draft.add(publications, &self.room.feed(), &mut self.limiter), answer));
                 }
                 Command::Retain { state, answer } => {
@@ -315,6 +318,16 @@ impl Writer {
         }
         Ok(())
     }
+}
+
+/// The span of a write: in the trace of the first publication that has one, linked to the
+/// others; none if there is none.
+fn span_of(commands: &[Command]) -> Span {
+    let traces = commands.iter().filter_map(|command| match command {
+        Command::Publish { trace, .. } => trace.as_ref(),
+        _ => None,
+    });
+    traces::standing_for(traces, || tracing::info_span!("push.write", calls = commands.len()))
 }
 
 async fn sleep_until(at: Option<Instant>) {

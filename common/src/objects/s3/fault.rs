@@ -37,6 +37,16 @@ impl Fault {
         }
     }
 
+    /// In one word, for traces.
+    pub(super) fn kind(&self) -> &str {
+        match self {
+            Self::Missing => "NoSuchKey",
+            Self::Away(_) => "away",
+            Self::Refused { code, .. } => code,
+            Self::Other(_) => "_OTHER",
+        }
+    }
+
     /// For whoever set the bucket up.
     pub(super) fn explained(self, bucket: &str, endpoint: &str) -> anyhow::Error {
         match self {

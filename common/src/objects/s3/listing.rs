@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use ::s3::serde_types::ObjectIdentifier;
 use anyhow::Context as _;
 
-use super::{S3, WITHIN};
+use super::{Asked, S3, WITHIN};
 
 /// More pages than any prefix has: a server that never ends is not listened to for ever.
 const MAX_PAGES: usize = 100_000;
@@ -21,7 +21,8 @@ impl S3 {
                     let (below, slash, most) = (below.clone(), Some("/".to_owned()), Some(self.0.page_keys));
                     self.0.bucket.list_page(below, slash, after.clone(), None, most)
                 };
-                let (page, _) = self.send(WITHIN, page).await.map_err(|fault| self.failed(fault))?;
+                let asked = Asked::to("ListObjectsV2", &below);
+                let (page, _) = self.send(asked, WITHIN, page).await.map_err(|fault| self.failed(fault))?;
                 folders.extend(page.common_prefixes.iter().flatten().filter_map(|found| folder(&below, &found.prefix)));
                 match page.next_continuation_token.filter(|_| page.is_truncated) {
                     Some(token) => after = Some(token),
@@ -45,12 +46,14 @@ impl S3 {
             for _ in 0..MAX_PAGES {
                 // From the beginning each time: what was listed before is gone by now.
                 let page = || self.0.bucket.list_page(below.clone(), None, None, None, Some(self.0.page_keys));
-                let (page, _) = self.send(WITHIN, page).await.map_err(|fault| self.failed(fault))?;
+                let asked = Asked::to("ListObjectsV2", &below);
+                let (page, _) = self.send(asked, WITHIN, page).await.map_err(|fault| self.failed(fault))?;
                 let keys: Vec<_> = page.contents.into_iter().map(|object| ObjectIdentifier::new(object.key)).collect();
                 if keys.is_empty() {
                     break;
                 }
-                let removed = self.send(WITHIN * 2, || self.0.bucket.delete_objects(keys.clone())).await;
+                let asked = Asked::to("DeleteObjects", &below);
+                let removed = self.send(asked, WITHIN * 2, || self.0.bucket.delete_objects(keys.clone())).await;
                 let removed = removed.map_err(|fault| self.failed(fault))?;
                 if let Some(left) = removed.errors.first() {
                     anyhow::bail!("{} stays: {} {}", left.key, left.code, left.message);
@@ -70,7 +73,8 @@ impl S3 {
                 let (key, upload) = (key.clone(), upload.clone());
                 self.0.bucket.list_multiparts_uploads_page(Some(below), None, key, upload, Some(self.0.page_keys))
             };
-            let (page, _) = self.send(WITHIN, page).await.map_err(|fault| self.failed(fault))?;
+            let asked = Asked::to("ListMultipartUploads", below);
+            let (page, _) = self.send(asked, WITHIN, page).await.map_err(|fault| self.failed(fault))?;
             begun.extend(page.uploads.into_iter().filter(|u| u.key.starts_with(below)).map(|u| (u.key, u.id)));
             if !page.is_truncated || page.next_marker.is_none() {
                 break;

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use http::{HeaderValue, StatusCode, header};
 
 use super::fault::Fault;
-use super::{AGAIN_AFTER, S3};
+use super::{AGAIN_AFTER, Asked, S3};
 use crate::objects::PIECE_BYTES;
 
 /// So long holds the link that an object is read by; it is used at once.
@@ -109,19 +109,27 @@ async fn request(s3: &S3, key: &str, from: u64, etag: Option<&HeaderValue>) -> R
         }
         request.send()
     };
+    let (asked, mut is_unsent) = (Asked::to("GetObject", key), false);
     let answer = async {
-        let response = match send().await {
-            Err(error) if !error.is_timeout() => {
-                tokio::time::sleep(AGAIN_AFTER).await;
-                send().await?
-            }
-            response => response?,
+        let first = async {
+            let response = send().await.inspect_err(|error| is_unsent = !error.is_timeout())?;
+            judged(response).await
         };
-        if response.status().is_success() {
-            return Ok(response);
+        match s3.asked(asked, first).await {
+            Err(_) if is_unsent => {
+                tokio::time::sleep(AGAIN_AFTER).await;
+                s3.asked(asked, async { judged(send().await?).await }).await
+            }
+            outcome => outcome,
         }
-        let status = response.status().as_u16();
-        Err(Fault::of(status, &response.text().await?))
     };
     tokio::time::timeout(BEGINS_WITHIN, answer).await.unwrap_or_else(|_| Err(Fault::late(BEGINS_WITHIN)))
+}
+
+async fn judged(response: reqwest::Response) -> Result<reqwest::Response, Fault> {
+    if response.status().is_success() {
+        return Ok(response);
+    }
+    let status = response.status().as_u16();
+    Err(Fault::of(status, &response.text().await?))
 }

@@ -9,7 +9,7 @@ use anyhow::Context as _;
 use tokio::sync::mpsc;
 
 use super::fault::Fault;
-use super::{Inner, S3, WITHIN, content_type, within};
+use super::{Asked, Inner, S3, WITHIN, content_type, within};
 use crate::Lifecycle;
 
 /// The least that S3 takes as a part that is not the last; so much of an object is in memory
@@ -81,15 +81,17 @@ impl Writer {
         if self.upload.is_none() {
             // Sent once: if the answer is lost, what was begun is found by its key.
             let begun = self.s3.0.lasting.initiate_multipart_upload(&self.key, content_type(&self.key));
-            let begun = tokio::time::timeout(WITHIN, begun).await.map_err(|_| Fault::late(WITHIN));
-            let begun = begun.and_then(|begun| begun.map_err(Fault::from));
+            let begun = self.s3.asked(Asked::to("CreateMultipartUpload", &self.key), begun);
+            let begun = tokio::time::timeout(WITHIN, begun).await.unwrap_or_else(|_| Err(Fault::late(WITHIN)));
             let id = begun.map_err(|fault| self.s3.failed(fault))?.upload_id;
             self.upload = Some(Upload { id, parts: Vec::new() });
         }
         let Some(upload) = &mut self.upload else { return Ok(()) };
         let (bucket, key, number) = (&self.s3.0.bucket, &self.key, upload.parts.len() as u32 + 1);
         let send = || bucket.put_multipart_chunk(self.waiting.clone(), key, number, &upload.id, content_type(key));
-        let part = self.s3.send(within(self.waiting.len()), send).await.map_err(|fault| self.s3.failed(fault))?;
+        let asked = Asked::to("UploadPart", key);
+        let part =
+            self.s3.send(asked, within(self.waiting.len()), send).await.map_err(|fault| self.s3.failed(fault))?;
         upload.parts.push(part);
         self.waiting.clear();
         Ok(())
@@ -100,8 +102,9 @@ impl Writer {
         let bytes = upload.parts.len() * PART_BYTES;
         let complete = self.s3.0.bucket.complete_multipart_upload(&self.key, &upload.id, upload.parts.clone());
         // Sent once: the second time there would be no such upload. A server may copy all parts.
-        let complete = tokio::time::timeout(within(bytes), complete).await.map_err(|_| Fault::late(within(bytes)));
-        let completed = complete.and_then(|completed| completed.map_err(Fault::from));
+        let complete = self.s3.asked(Asked::to("CompleteMultipartUpload", &self.key), complete);
+        let completed = tokio::time::timeout(within(bytes), complete).await;
+        let completed = completed.unwrap_or_else(|_| Err(Fault::late(within(bytes))));
         completed.map_err(|fault| self.s3.failed(fault))?;
         self.upload = None;
         Ok(())
@@ -149,7 +152,10 @@ async fn abort(s3: &S3, Abandoned { key, upload }: &Abandoned) {
 impl S3 {
     /// Removes the parts of an upload that is not to be finished; there need not be one.
     pub(super) async fn abort(&self, key: &str, upload: &str) -> anyhow::Result<()> {
-        match self.send(WITHIN, || self.0.bucket.abort_upload(key, upload)).await {
+        match self
+            .send(Asked::to("AbortMultipartUpload", key), WITHIN, || self.0.bucket.abort_upload(key, upload))
+            .await
+        {
             Ok(()) | Err(Fault::Missing) => Ok(()),
             Err(fault) => Err(self.failed(fault)).with_context(|| format!("giving up what was begun of {key}")),
         }

@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 use super::super::NotQueued;
 use super::{client_id, shared};
 use crate::Lifecycle;
+use crate::telemetry::traces::Lasting;
 
 /// Publications that may wait for the connection, and as many again to be sent anew.
 /// Full: publishing fails.
@@ -46,6 +47,7 @@ struct Publication {
     sent: u32,
     sent_at: Instant,
     acknowledged: Option<oneshot::Sender<()>>,
+    span: Lasting,
 }
 
 impl Publisher {
@@ -58,15 +60,27 @@ impl Publisher {
         Self { waiting: sender, is_away }
     }
 
-    pub(super) fn publish(&self, topic: &'static str, name: Arc<NSQTopic>, bytes: Vec<u8>) -> Result<(), NotQueued> {
-        if self.is_away.load(Ordering::Relaxed) {
-            return Err(NotQueued::Away(topic));
-        }
-        self.waiting.try_send(Publication::new(name, bytes, None)).map_err(|error| match error {
-            mpsc::error::TrySendError::Full(_) => NotQueued::Full(topic),
-            // The process stops.
-            mpsc::error::TrySendError::Closed(_) => NotQueued::Away(topic),
-        })
+    /// `span` lasts until nsqd has it.
+    pub(super) fn publish(
+        &self,
+        topic: &'static str,
+        name: Arc<NSQTopic>,
+        bytes: Vec<u8>,
+        span: Lasting,
+    ) -> Result<(), NotQueued> {
+        let publication = Publication { span, ..Publication::new(name, bytes, None) };
+        let (error, mut publication) = if self.is_away.load(Ordering::Relaxed) {
+            (NotQueued::Away(topic), publication)
+        } else {
+            match self.waiting.try_send(publication) {
+                Ok(()) => return Ok(()),
+                Err(mpsc::error::TrySendError::Full(publication)) => (NotQueued::Full(topic), publication),
+                // The process stops.
+                Err(mpsc::error::TrySendError::Closed(publication)) => (NotQueued::Away(topic), publication),
+            }
+        };
+        publication.span.fail(|| error.kind().to_owned(), || error.to_string());
+        Err(error)
     }
 
     /// Publishes, and waits until nsqd has it.
@@ -80,7 +94,7 @@ impl Publisher {
 
 impl Publication {
     fn new(topic: Arc<NSQTopic>, bytes: Vec<u8>, acknowledged: Option<oneshot::Sender<()>>) -> Self {
-        Self { topic, bytes, sent: 0, sent_at: Instant::now(), acknowledged }
+        Self { topic, bytes, sent: 0, sent_at: Instant::now(), acknowledged, span: Lasting::default() }
     }
 }
 
@@ -211,6 +225,7 @@ impl Sending {
         if publication.sent >= MAX_SENT {
             tracing::error!(body = %String::from_utf8_lossy(&publication.bytes), "no nsqd takes a message; it is dropped");
             metrics::counter!("goligoli_queue_dropped_total").increment(1);
+            publication.span.fail(|| "dropped".to_owned(), || "no nsqd takes it".to_owned());
             return Ok(());
         }
         publication.sent += 1;

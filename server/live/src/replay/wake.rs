@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use common::Outcome;
+use common::telemetry::traces::caused_by;
 
 use crate::Core;
 use crate::store::replay::{self as table, Due};
@@ -57,7 +58,9 @@ impl Core {
         }
         let mut sent: Vec<Due> = Vec::new();
         for due in all_due {
-            if let Err(full) = self.platform.queue.publish(TOPIC, due.replay.to_string()) {
+            let begin = || tracing::info_span!("replay.due", replay.id = %due.replay);
+            let span = caused_by(due.traceparent.as_deref(), begin);
+            if let Err(full) = span.in_scope(|| self.platform.queue.publish(TOPIC, due.replay.to_string())) {
                 tracing::warn!(replay.id = %due.replay, error = %full, "a replay could not be queued; the next look tries again");
                 has_more = false;
                 break;
@@ -68,7 +71,7 @@ impl Core {
             let mut tx = self.db.begin().await?;
             for due in sent {
                 let pause = u64::try_from(pause(due.wakes).as_millis()).unwrap_or(u64::MAX);
-                table::woken(&mut tx, due, now.plus_ms(pause)).await?;
+                table::woken(&mut tx, &due, now.plus_ms(pause)).await?;
             }
             tx.commit().await?;
         }

@@ -2,6 +2,7 @@
 
 use common::cursor::Position;
 use common::db::Tx;
+use common::telemetry::traces::Trace;
 use idl::live::{Replay, ReplayIndexed, ReplayState, Visibility};
 use idl::replay::ReplayOrigin;
 use idl::{ReplayId, RoomId, SessionId, Timestamp, UserId};
@@ -135,8 +136,8 @@ pub(crate) enum Source {
 
 pub(crate) async fn insert(tx: &mut Tx, new: NewReplay<'_>) -> sqlx::Result<()> {
     const INSERT: &str = "INSERT INTO replay (id, room_id, session_id, title, state, deleted, hidden, started_at_ms, \
-         duration_ms, danmaku_count, version, revision, due_ms, wakes, prefix) \
-         VALUES (?, ?, ?, ?, ?, 0, 0, ?, ?, 0, 0, 1, ?, 0, ?)";
+         duration_ms, danmaku_count, version, revision, due_ms, wakes, prefix, traceparent) \
+         VALUES (?, ?, ?, ?, ?, 0, 0, ?, ?, 0, 0, 1, ?, 0, ?, ?)";
     let (session, state, duration_ms, due_ms) = match new.of {
         Source::Broadcast { session, duration_ms } => (Some(session.as_i64()), INDEXING, duration_ms.cast_signed(), 0),
         Source::File { until } => (None, IMPORTING, 0, until.0),
@@ -151,6 +152,7 @@ pub(crate) async fn insert(tx: &mut Tx, new: NewReplay<'_>) -> sqlx::Result<()> 
         .bind(duration_ms)
         .bind(due_ms)
         .bind(new.prefix)
+        .bind(Trace::header_here())
         .execute(&mut **tx)
         .await?;
     Ok(())
@@ -200,24 +202,23 @@ pub(crate) async fn update_text(tx: &mut Tx, id: ReplayId, title: &str, hidden: 
 
 /// Has it indexed again; an index that is being made counts no more.
 pub(crate) async fn revise(tx: &mut Tx, id: ReplayId) -> sqlx::Result<()> {
-    const REVISE: &str = "UPDATE replay SET revision = revision + 1, due_ms = 0, wakes = 0 WHERE id = ?";
-    sqlx::query(REVISE).bind(id.as_i64()).execute(&mut **tx).await?;
+    const REVISE: &str =
+        "UPDATE replay SET revision = revision + 1, due_ms = 0, wakes = 0, traceparent = ? WHERE id = ?";
+    sqlx::query(REVISE).bind(Trace::header_here()).bind(id.as_i64()).execute(&mut **tx).await?;
     Ok(())
 }
 
 /// Has the replay of a broadcast indexed again; `false` if there is none.
 pub(crate) async fn revise_of_session(tx: &mut Tx, session: SessionId) -> sqlx::Result<bool> {
-    const REVISE: &str =
-        "UPDATE replay SET revision = revision + 1, due_ms = 0, wakes = 0 WHERE session_id = ? AND deleted = 0";
-    let revised = sqlx::query(REVISE).bind(session.as_i64()).execute(&mut **tx).await?;
+    const REVISE: &str = "UPDATE replay SET revision = revision + 1, due_ms = 0, wakes = 0, traceparent = ? WHERE session_id = ? AND deleted = 0";
+    let revised = sqlx::query(REVISE).bind(Trace::header_here()).bind(session.as_i64()).execute(&mut **tx).await?;
     Ok(revised.rows_affected() == 1)
 }
 
 /// From now on nobody sees it, and what is left of it has to go.
 pub(crate) async fn delete(tx: &mut Tx, id: ReplayId) -> sqlx::Result<()> {
-    const DELETE: &str =
-        "UPDATE replay SET deleted = 1, revision = revision + 1, due_ms = 0, wakes = 0 WHERE id = ? AND deleted = 0";
-    sqlx::query(DELETE).bind(id.as_i64()).execute(&mut **tx).await?;
+    const DELETE: &str = "UPDATE replay SET deleted = 1, revision = revision + 1, due_ms = 0, wakes = 0, traceparent = ? WHERE id = ? AND deleted = 0";
+    sqlx::query(DELETE).bind(Trace::header_here()).bind(id.as_i64()).execute(&mut **tx).await?;
     Ok(())
 }
 
@@ -231,8 +232,9 @@ pub(crate) async fn delete_stale(tx: &mut Tx, id: ReplayId, now: Timestamp) -> s
 
 /// Its file was read; nothing changes if that is known.
 pub(crate) async fn end_import(tx: &mut Tx, id: ReplayId, duration_ms: i64) -> sqlx::Result<()> {
-    const END: &str = "UPDATE replay SET state = ?, duration_ms = ?, due_ms = 0, wakes = 0 WHERE id = ? AND state = 0 AND deleted = 0";
-    sqlx::query(END).bind(INDEXING).bind(duration_ms).bind(id.as_i64()).execute(&mut **tx).await?;
+    const END: &str = "UPDATE replay SET state = ?, duration_ms = ?, due_ms = 0, wakes = 0, traceparent = ? WHERE id = ? AND state = 0 AND deleted = 0";
+    let end = sqlx::query(END).bind(INDEXING).bind(duration_ms).bind(Trace::header_here()).bind(id.as_i64());
+    end.execute(&mut **tx).await?;
     Ok(())
 }
 
@@ -265,16 +267,21 @@ pub(crate) async fn forget(tx: &mut Tx, id: ReplayId) -> sqlx::Result<bool> {
 }
 
 /// A replay about which there is something to do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Due {
     pub(crate) replay: ReplayId,
     /// Its import has not ended in time.
     pub(crate) is_stale_import: bool,
     /// How often somebody was woken for it.
     pub(crate) wakes: u32,
+    /// The trace of what made it due, if that is kept.
+    pub(crate) traceparent: Option<String>,
     since: Timestamp,
     revision: i64,
 }
+
+/// A row of [`due`].
+type DueRow = (i64, i64, i64, i64, i64, i64, Option<String>);
 
 /// Replays that are due, longest due first.
 pub(crate) async fn due<'e>(
@@ -282,13 +289,14 @@ pub(crate) async fn due<'e>(
     now: Timestamp,
     limit: i64,
 ) -> sqlx::Result<Vec<Due>> {
-    const DUE: &str = "SELECT id, state, deleted, wakes, due_ms, revision FROM replay WHERE due_ms <= ? \
+    const DUE: &str = "SELECT id, state, deleted, wakes, due_ms, revision, traceparent FROM replay WHERE due_ms <= ? \
          ORDER BY due_ms, id LIMIT ?";
-    let rows: Vec<(i64, i64, i64, i64, i64, i64)> = sqlx::query_as(DUE).bind(now.0).bind(limit).fetch_all(db).await?;
-    let due = rows.into_iter().map(|(id, state, deleted, wakes, due_ms, revision)| Due {
+    let rows: Vec<DueRow> = sqlx::query_as(DUE).bind(now.0).bind(limit).fetch_all(db).await?;
+    let due = rows.into_iter().map(|(id, state, deleted, wakes, due_ms, revision, traceparent)| Due {
         replay: ReplayId::from_i64(id),
         is_stale_import: state == IMPORTING && deleted == 0,
         wakes: u32::try_from(wakes).unwrap_or(u32::MAX),
+        traceparent,
         since: Timestamp(due_ms),
         revision,
     });
@@ -297,7 +305,7 @@ pub(crate) async fn due<'e>(
 
 /// Somebody was woken: it is due again at `then`, unless something has happened since it was
 /// read.
-pub(crate) async fn woken(tx: &mut Tx, due: Due, then: Timestamp) -> sqlx::Result<()> {
+pub(crate) async fn woken(tx: &mut Tx, due: &Due, then: Timestamp) -> sqlx::Result<()> {
     const WOKEN: &str = "UPDATE replay SET due_ms = ?, wakes = wakes + 1 WHERE id = ? AND due_ms = ? AND revision = ?";
     let woken = sqlx::query(WOKEN).bind(then.0).bind(due.replay.as_i64()).bind(due.since.0).bind(due.revision);
     woken.execute(&mut **tx).await?;

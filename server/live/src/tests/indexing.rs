@@ -208,7 +208,7 @@ async fn a_room_has_so_many_imported_replays() {
     world.broadcast(room, 5).await;
     // As if 998 more had been brought. Not through the front: each would be a commit to the disk.
     const COPY: &str = "INSERT INTO replay SELECT id + ?, room_id, session_id, title, state, deleted, hidden, \
-         started_at_ms, duration_ms, danmaku_count, version, revision, due_ms, wakes, prefix FROM replay WHERE id = ?";
+         started_at_ms, duration_ms, danmaku_count, version, revision, due_ms, wakes, prefix, traceparent FROM replay WHERE id = ?";
     let mut tx = world.live.core.db.begin().await.unwrap();
     for n in 1..=998_i64 {
         sqlx::query(COPY).bind(1_000_000 + n).bind(first.as_i64()).execute(&mut *tx).await.unwrap();

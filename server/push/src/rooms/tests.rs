@@ -55,7 +55,7 @@ async fn shown_of_crowd(rooms: &Rooms, room: RoomId, first: u64, n: u64) -> usiz
     };
     let (answer, published) = oneshot::channel();
     let publications = (first..first + n).map(danmaku).collect();
-    rooms.send(room, Command::Publish { publications, answer }).await.unwrap();
+    rooms.send(room, Command::Publish { publications, answer, trace: None }).await.unwrap();
     let outcomes = published.await.unwrap().unwrap().outcomes;
     outcomes.iter().filter(|outcome| **outcome == Outcome::Appended).count()
 }

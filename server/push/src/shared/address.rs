@@ -14,6 +14,9 @@ pub(crate) struct Address {
     /// `host:port/db`: what may be shown.
     pub(crate) shown: String,
     pub(crate) prefix: String,
+    /// The same in parts, for traces.
+    pub(crate) host: String,
+    pub(crate) port: u16,
 }
 
 impl Address {
@@ -43,16 +46,12 @@ impl Address {
         );
         url.set_query(None);
         url.set_fragment(None);
-        let shown = format!(
-            "{}:{}/{}",
-            url.host_str().unwrap_or_default(),
-            url.port().unwrap_or(6379),
-            url.path().trim_matches('/')
-        );
+        let (host, port) = (url.host_str().unwrap_or_default().to_owned(), url.port().unwrap_or(6379));
+        let shown = format!("{host}:{port}/{}", url.path().trim_matches('/'));
         let server = url.into_connection_info().map_err(|error| anyhow::anyhow!("its URL: {}", error.category()))?;
         // Without it a small command waits for the acknowledgement of the one before (40 ms).
         let server = server.set_tcp_settings(TcpSettings::default().set_nodelay(true));
-        Ok(Self { server, shown, prefix })
+        Ok(Self { server, shown, prefix, host, port })
     }
 }
 

@@ -11,6 +11,7 @@ use redis::{AsyncConnectionConfig, Client, Cmd, ErrorKind, FromRedisValue, Pipel
 use tokio::time::Instant;
 
 use super::address::Address;
+use super::ask::{Ask, end};
 
 /// The longest that a command or a connection attempt takes.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(1);
@@ -112,14 +113,26 @@ impl Link {
     }
 
     async fn run<T: FromRedisValue>(&self, ask: Ask<'_>) -> anyhow::Result<T> {
-        let (connection, nth) = self.connection().await?;
-        match self.judge(nth, ask.of(connection).await) {
+        match self.attempt(&ask).await? {
             // Who waited in vain does not wait again.
-            Err(error) if error.is_connection_dropped() && !error.is_timeout() => {
-                let (connection, nth) = self.connection().await?;
-                Ok(self.judge(nth, ask.of(connection).await)?)
-            }
+            Err(error) if error.is_connection_dropped() && !error.is_timeout() => Ok(self.attempt(&ask).await??),
             outcome => Ok(outcome?),
+        }
+    }
+
+    /// One round trip, if there is a connection.
+    async fn attempt<T: FromRedisValue>(&self, ask: &Ask<'_>) -> anyhow::Result<Result<T, RedisError>> {
+        let trip = ask.trip(&self.inner.address);
+        match self.connection().await {
+            Ok((connection, nth)) => {
+                let outcome = self.judge(nth, ask.of(connection).await);
+                end(trip, &outcome);
+                Ok(outcome)
+            }
+            Err(error) => {
+                trip.fail(|| "away".to_owned(), || format!("{error:#}"));
+                Err(error)
+            }
         }
     }
 
@@ -186,23 +199,6 @@ impl Link {
             }
         }
         outcome
-    }
-}
-
-/// What is asked.
-enum Ask<'a> {
-    Command(&'a Cmd),
-    Pipeline(&'a Pipeline),
-    Script(&'a ScriptInvocation<'a>),
-}
-
-impl Ask<'_> {
-    async fn of<T: FromRedisValue>(&self, mut connection: MultiplexedConnection) -> Result<T, RedisError> {
-        match self {
-            Self::Command(command) => command.query_async(&mut connection).await,
-            Self::Pipeline(pipeline) => pipeline.query_async(&mut connection).await,
-            Self::Script(script) => script.invoke_async(&mut connection).await,
-        }
     }
 }
 

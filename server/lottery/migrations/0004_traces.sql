@@ -1,0 +1,5 @@
+-- The trace in which a fact was written: it is relayed in it. NULL: none that is kept.
+ALTER TABLE outbox ADD COLUMN traceparent VARCHAR(55);
+
+-- The trace in which the lottery was created: it is drawn in it.
+ALTER TABLE lottery ADD COLUMN traceparent VARCHAR(55);
