@@ -37,11 +37,13 @@ pub(crate) struct Line<Req, Resp> {
     pub(crate) channel: Channel<Tracked<Req>, Resp>,
     pub(crate) pulse: Arc<Pulse>,
     pub(crate) contract: u32,
+    pub(crate) up_since: Instant,
 }
 
 impl<Req, Resp> Clone for Line<Req, Resp> {
     fn clone(&self) -> Self {
-        Self { channel: self.channel.clone(), pulse: Arc::clone(&self.pulse), contract: self.contract }
+        let (channel, pulse) = (self.channel.clone(), Arc::clone(&self.pulse));
+        Self { channel, pulse, contract: self.contract, up_since: self.up_since }
     }
 }
 
@@ -216,7 +218,8 @@ where
         config.pending_request_buffer = IN_FLIGHT;
         let NewClient { client, dispatch } =
             tarpc::client::new(config, Caller::<Tracked<Req>, Resp>::new(io, Arc::clone(&pulse)));
-        self.set_line(n, Some(Line { channel: client, pulse: Arc::clone(&pulse), contract }));
+        let line = Line { channel: client, pulse: Arc::clone(&pulse), contract, up_since: Instant::now() };
+        self.set_line(n, Some(line));
         dialling.changed.send_replace(());
         let left = async {
             while !pulse.is_leaving() {

@@ -28,14 +28,17 @@ use crate::telemetry::traces::Lasting;
 const CONNECTIONS: usize = 2;
 /// A call is sent to so many instances at most.
 const ATTEMPTS: usize = 3;
-/// While no instance is there at all, a call waits for one: this long, and half of its time
-/// at most.
-const WAIT_FOR_ONE: Duration = Duration::from_millis(500);
+/// While no instance is there, or none that was not tried, a call waits for one: this long, and
+/// half of its time at most. A process that is restarted takes about as long.
+const WAIT_FOR_ONE: Duration = Duration::from_secs(1);
 /// Calls with less time than this blame nobody for being late.
 const BLAME_FROM: Duration = Duration::from_millis(100);
 
 type Peers<Req, Resp> = RwLock<Vec<Arc<Peer<Req, Resp>>>>;
 type Chosen<Req, Resp> = (Arc<Peer<Req, Resp>>, Line<Req, Resp>);
+/// An instance that could not do it, and when that was known. It may be another process by now:
+/// what was connected later has not been tried.
+type TriedAt<Req, Resp> = (Arc<Peer<Req, Resp>>, Instant);
 
 /// The way to a service's instances in other processes.
 pub struct Pool<Req, Resp> {
@@ -158,19 +161,23 @@ impl<Req: RequestName, Resp> Pool<Req, Resp> {
     }
 
     async fn attempts(&self, context: Context, deadline: Instant, request: &Arc<Req>) -> Result<Resp, RpcError> {
-        let mut tried: Vec<Arc<Peer<Req, Resp>>> = Vec::new();
-        let mut last = None;
+        let mut tried: Vec<TriedAt<Req, Resp>> = Vec::new();
+        let (mut last, mut may_wait) = (None, true);
         while tried.len() < ATTEMPTS {
             let chosen = match self.choose(request, &tried) {
-                None if tried.is_empty() => self.wait_for_one(deadline, request).await,
+                None if std::mem::take(&mut may_wait) => self.wait_for_one(deadline, request, &tried).await,
                 chosen => chosen,
             };
             let Some((peer, line)) = chosen else { break };
             match self.attempt(context, deadline, request, &peer, line).await {
                 Tried::Ended(result) => return result,
-                Tried::Failed(error) => last = Some(error),
+                Tried::Failed(error) => {
+                    // Who has too much to do is there: to wait would give it more.
+                    may_wait &= !matches!(&error, RpcError::Server(error) if error.kind == ErrorKind::WouldBlock);
+                    last = Some(error);
+                }
             }
-            tried.push(peer);
+            tried.push((peer, Instant::now()));
         }
         Err(last.unwrap_or_else(|| {
             let detail = match self.peers().is_empty() {
@@ -225,13 +232,15 @@ impl<Req: RequestName, Resp> Pool<Req, Resp> {
 
     /// The best instance that was not tried: for a request with a key always the same one as
     /// long as it is well, otherwise the less busy one of two.
-    fn choose(&self, request: &Req, tried: &[Arc<Peer<Req, Resp>>]) -> Option<Chosen<Req, Resp>> {
+    fn choose(&self, request: &Req, tried: &[TriedAt<Req, Resp>]) -> Option<Chosen<Req, Resp>> {
         let needs = (self.needs)(request);
         let peers = self.peers();
         let (mut well, mut others) = (Vec::new(), Vec::new());
-        for peer in peers.iter().filter(|peer| !tried.iter().any(|before| Arc::ptr_eq(before, peer))) {
+        for peer in peers.iter() {
+            let tried_at = tried.iter().filter(|(before, _)| Arc::ptr_eq(before, peer)).map(|(_, at)| *at).max();
             match peer.line() {
                 Some((line, _)) if line.contract < needs => {}
+                Some((line, _)) if tried_at.is_some_and(|at| line.up_since <= at) => {}
                 Some((line, true)) => well.push((peer, line)),
                 Some((line, false)) => others.push((peer, line)),
                 None => {}
@@ -254,12 +263,17 @@ impl<Req: RequestName, Resp> Pool<Req, Resp> {
         Some((Arc::clone(peer), line))
     }
 
-    async fn wait_for_one(&self, deadline: Instant, request: &Req) -> Option<Chosen<Req, Resp>> {
+    async fn wait_for_one(
+        &self,
+        deadline: Instant,
+        request: &Req,
+        tried: &[TriedAt<Req, Resp>],
+    ) -> Option<Chosen<Req, Resp>> {
         let now = Instant::now();
         let until = now + WAIT_FOR_ONE.min(deadline.saturating_duration_since(now) / 2);
         let mut changes = self.changed.subscribe();
         loop {
-            if let Some(chosen) = self.choose(request, &[]) {
+            if let Some(chosen) = self.choose(request, tried) {
                 return Some(chosen);
             }
             timeout_at(until, changes.changed()).await.ok()?.ok()?;
