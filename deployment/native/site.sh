@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# goligoli's services in processes of their own, without Docker: two each of push, message, lottery
-# and gateway, one of user and of live, and nginx as ingress, on the servers of stack.sh.
+# goligoli's services in processes of their own, without Docker: two of each, and nginx as ingress, on
+# the servers of stack.sh.
 #
 #   site.sh up           starts what does not run; the servers of stack.sh must
 #   site.sh env          prints exports: SITE_URL (the ingress), and for each instance
@@ -25,7 +25,7 @@ repository=$(realpath "$here/../..")
 # shellcheck source=deployment/native/processes.sh
 . "$here/processes.sh"
 
-instances=(push-1 push-2 user-1 live-1 message-1 message-2 lottery-1 lottery-2 gateway-1 gateway-2)
+instances=(push-1 push-2 user-1 user-2 live-1 live-2 message-1 message-2 lottery-1 lottery-2 gateway-1 gateway-2)
 servers=("${instances[@]}" ingress)
 
 fetch() { curl -fsS --max-time 2 "$@"; }

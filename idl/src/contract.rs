@@ -89,6 +89,46 @@ impl Contract for LiveRequest {
             | Self::MarkReplay { .. } => true,
         }
     }
+
+    /// What an account may do in a room is answered from memory: a room's questions and its
+    /// changes meet in one instance.
+    fn key(&self) -> Option<u64> {
+        let room = match self {
+            Self::EditRoom { request } => request.room,
+            Self::Room { request } => request.room,
+            Self::SetRules { request } => request.room,
+            Self::SetCover { request } => request.room,
+            Self::Cover { request } => request.room,
+            Self::Open { request } => request.room,
+            Self::Close { request } => request.room,
+            Self::Session { request } => request.room,
+            Self::Sessions { request } => request.room,
+            Self::RotateStreamKey { request } => request.room,
+            Self::Admins { request } => request.room,
+            Self::SetAdmin { request } => request.room,
+            Self::Mutes { request } => request.room,
+            Self::Mute { request } => request.room,
+            Self::Unmute { request } => request.room,
+            Self::Standing { request } => request.room,
+            Self::SetKeyword { request } => request.room,
+            Self::EndKeyword { request } => request.room,
+            Self::Replays { request } => request.room,
+            Self::BeginImport { request } => request.room,
+            Self::MarkReplay { request } => request.room,
+            Self::CreateRoom { .. }
+            | Self::Rooms { .. }
+            | Self::Replay { .. }
+            | Self::EditReplay { .. }
+            | Self::DeleteReplay { .. }
+            | Self::IndexReplay { .. }
+            | Self::GiveImportUp { .. }
+            | Self::EndImport { .. }
+            | Self::ReplayJob { .. }
+            | Self::ReplayIndexed { .. }
+            | Self::ReplayWiped { .. } => return None,
+        };
+        Some(room.0)
+    }
 }
 
 impl Contract for MessageRequest {

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Posts, entries and fan-out in one process, and then in a site of ten on the real servers behind
+# Posts, entries and fan-out in one process, and then in a site of twelve on the real servers behind
 # the ingress: the same load by the same client on the same machine, one after the other. All share
 # its cores; so what counts are the ratios.
 set -euo pipefail

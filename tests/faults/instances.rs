@@ -28,10 +28,8 @@ async fn each_process_is_killed_and_comes_back() {
         evening.server.site().kill9(name).await;
         let entering = evening.enter_late(&lottery);
         sleep(AWAY).await;
-        if !name.starts_with("live") && !name.starts_with("user") {
-            // There is another one: what was in the hands of this one is asked again, no more.
-            _ = evening.healed(&format!("{name} killed, the other goes on"), since).await;
-        }
+        // There is another one: what was in the hands of this one is asked again, no more.
+        _ = evening.healed(&format!("{name} killed, the other goes on"), since).await;
         evening.server.site().start(name).await;
         _ = evening.healed(&format!("{name} killed and started"), Instant::now()).await;
         receipts.extend(entering.join_all().await.concat());

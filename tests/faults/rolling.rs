@@ -40,8 +40,7 @@ async fn gateways_are_restarted_under_two_thousand_viewers() {
 async fn every_process_is_restarted_and_no_request_fails() {
     let mut evening = Evening::begin(Setup::new(), VIEWERS).await;
     let since = Instant::now();
-    // Callees before callers, as the order of a new contract would need it. Of live and user
-    // there is one each: who calls waits until the next one is there.
+    // Callees before callers, as the order of a new contract would need it.
     for name in PROCESSES {
         let status = evening.server.site().terminate(name).await;
         assert!(status.success(), "{name}: {status}");

@@ -1,6 +1,6 @@
 //! goligoli apart: every service in processes of its own on the real servers, behind nginx.
 //!
-//! Two instances each of gateway, push, message and lottery. Every site has databases, keys and
+//! Two instances of each service. Every site has databases, keys and
 //! topics of its own on the servers that `NATIVE_…` name (see `deployment/native/stack.sh`).
 
 use std::collections::BTreeMap;
@@ -17,11 +17,13 @@ use crate::backend::{Backend, shared};
 use crate::{DEADLINE, free_port, in_time, until};
 
 /// The processes of a site, in the order in which they are started.
-pub const PROCESSES: [&str; 10] = [
+pub const PROCESSES: [&str; 12] = [
     "push-1",
     "push-2",
     "user-1",
+    "user-2",
     "live-1",
+    "live-2",
     "message-1",
     "message-2",
     "lottery-1",
