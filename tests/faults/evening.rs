@@ -5,10 +5,11 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use goligoli_tests::lottery::Lottery;
+use goligoli_tests::lottery::{Lottery, receipt};
 use goligoli_tests::replay::list;
 use goligoli_tests::swarm::{Options, Position, Report, Swarm, Target};
 use goligoli_tests::{Account, Answer, Scene, Server, Setup, Watch, until};
+use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval, sleep};
@@ -18,8 +19,10 @@ const BETWEEN_LINES: Duration = Duration::from_millis(200);
 const AGAIN_AFTER: Duration = Duration::from_millis(50);
 /// What a request may take in all (2 s), with what a busy machine and the ingress add.
 const DEADLINE_AT_THE_EDGE: Duration = Duration::from_millis(3_500);
+/// What carries no `Idempotency-Key` the ingress gives to another gateway only after 5 s.
+const DEADLINE_OF_OTHERS: Duration = Duration::from_millis(6_500);
 /// After this nobody waits any more for things to be well again.
-pub(crate) const HEALED: Duration = Duration::from_secs(45);
+pub(crate) const HEALED: Duration = Duration::from_secs(15);
 pub(crate) const LONG: Duration = Duration::from_secs(90);
 
 /// One request: when it was sent, how long it took, and the status of the answer, if any.
@@ -30,6 +33,18 @@ pub(crate) struct Asked {
     pub(crate) status: Option<u16>,
 }
 
+impl Asked {
+    fn none() -> AllAsked {
+        Arc::default()
+    }
+
+    fn slowest(all: &AllAsked) -> Duration {
+        all.lock().unwrap().iter().map(|asked| asked.took).max().unwrap_or_default()
+    }
+}
+
+type AllAsked = Arc<Mutex<Vec<Asked>>>;
+
 pub(crate) struct Evening {
     pub(crate) server: Server,
     pub(crate) scene: Scene,
@@ -37,7 +52,9 @@ pub(crate) struct Evening {
     swarm: Swarm,
     words: AtomicUsize,
     stop: Arc<AtomicBool>,
-    asked: Arc<Mutex<Vec<Asked>>>,
+    asked: AllAsked,
+    /// What else was asked than posts.
+    others: AllAsked,
     speaking: JoinSet<Vec<(String, String)>>,
 }
 
@@ -48,9 +65,9 @@ impl Evening {
         let people = Account::seed(&server, PEOPLE).await;
         let swarm = Swarm::start(Target::room(server.address(), &scene.room), &Options::viewers(viewers)).unwrap();
         _ = swarm.wait_until_all_watch(LONG);
-        let (stop, asked) = (Arc::new(AtomicBool::new(false)), Arc::new(Mutex::new(Vec::new())));
-        let mut evening =
-            Self { server, scene, people, swarm, words: AtomicUsize::new(0), stop, asked, speaking: JoinSet::new() };
+        let (stop, asked, others) = (Arc::new(AtomicBool::new(false)), Asked::none(), Asked::none());
+        let (words, speaking) = (AtomicUsize::new(0), JoinSet::new());
+        let mut evening = Self { server, scene, people, swarm, words, stop, asked, others, speaking };
         for person in evening.people.clone() {
             evening.speak(person);
         }
@@ -129,7 +146,7 @@ impl Evening {
     pub(crate) async fn raffle(&self, duration_s: u64) -> (Lottery, Vec<Value>) {
         let body = json!({"title": "The draw", "prizes": [{"name": "a book", "count": 1}], "duration_s": duration_s});
         let lottery = Lottery::open(&self.scene, &body).await;
-        let receipts = enter(&lottery, &self.people[..PEOPLE / 2]).await;
+        let receipts = enter(&self.others, &lottery, &self.people[..PEOPLE / 2]).await;
         assert_eq!(receipts.len(), PEOPLE / 2, "it has just opened");
         (lottery, receipts)
     }
@@ -138,8 +155,8 @@ impl Evening {
     /// in, or that it came too late.
     pub(crate) fn enter_late(&self, lottery: &Lottery) -> JoinSet<Vec<Value>> {
         let (lottery, people) = (lottery.clone(), self.people[PEOPLE / 2..].to_vec());
-        let mut entering = JoinSet::new();
-        entering.spawn(async move { enter(&lottery, &people).await });
+        let (asked, mut entering) = (Arc::clone(&self.others), JoinSet::new());
+        entering.spawn(async move { enter(&asked, &lottery, &people).await });
         entering
     }
 
@@ -186,12 +203,18 @@ impl Evening {
             assert_eq!(stored.get(text), Some(&vec![id.clone()]), "{text}: acknowledged, so there, once");
         }
         let asked = self.asked.lock().unwrap().clone();
-        let slowest = asked.iter().map(|asked| asked.took).max().unwrap_or_default();
+        let (slowest, of_others) = (Asked::slowest(&self.asked), Asked::slowest(&self.others));
         let mut by_status: BTreeMap<Option<u16>, usize> = BTreeMap::new();
         asked.iter().for_each(|asked| *by_status.entry(asked.status).or_default() += 1);
         self.becomes_a_replay(said.len()).await;
-        println!("{} lines; answers {by_status:?}; the slowest after {} ms", said.len(), slowest.as_millis());
+        println!(
+            "{} lines; answers {by_status:?}; the slowest after {} ms, of entries and reads {} ms",
+            said.len(),
+            slowest.as_millis(),
+            of_others.as_millis()
+        );
         assert!(slowest < DEADLINE_AT_THE_EDGE, "a request hung for {slowest:?}");
+        assert!(of_others < DEADLINE_OF_OTHERS, "an entry or a read hung for {of_others:?}");
         report
     }
 
@@ -210,11 +233,37 @@ impl Evening {
     /// Reads the room, which needs nothing but live and its database.
     pub(crate) async fn room(&self) -> u16 {
         let url = self.server.url(&self.scene.path(""));
-        Answer::attempt(self.server.client().get(url)).await.map_or(0, |answer| answer.status)
+        ask(&self.others, self.server.client().get(url)).await.map_or(0, |answer| answer.status)
     }
 }
 
-async fn enter(lottery: &Lottery, people: &[Account]) -> Vec<Value> {
-    let receipts = futures::future::join_all(people.iter().map(|person| lottery.insist(person))).await;
-    receipts.into_iter().flatten().collect()
+/// Sends a request, and notes how long the answer took. `None`: there was none.
+async fn ask(asked: &AllAsked, request: RequestBuilder) -> Option<Answer> {
+    let at = Instant::now();
+    let answer = Answer::attempt(request).await.ok();
+    let status = answer.as_ref().map(|answer| answer.status);
+    asked.lock().unwrap().push(Asked { at, took: at.elapsed(), status });
+    answer
+}
+
+/// All enter, each again and again until it is told that it is in, or that it came too late.
+/// Gives the receipts.
+async fn enter(asked: &AllAsked, lottery: &Lottery, people: &[Account]) -> Vec<Value> {
+    let enter = async |person: &Account| {
+        let since = Instant::now();
+        loop {
+            match ask(asked, person.request(Method::PUT, &lottery.path("/entries/me"))).await {
+                Some(answer) if matches!(answer.status, 200 | 201) => return Some(receipt(&answer)),
+                Some(answer) if answer.status == 409 => {
+                    answer.refused(409, "lottery-closed");
+                    return None;
+                }
+                Some(answer) => answer.refused(503, "unavailable"),
+                None => {}
+            }
+            assert!(since.elapsed() < LONG, "nobody says whether {} is in", person.name);
+            sleep(AGAIN_AFTER).await;
+        }
+    };
+    futures::future::join_all(people.iter().map(enter)).await.into_iter().flatten().collect()
 }

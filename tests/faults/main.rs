@@ -10,6 +10,7 @@ mod evening;
 mod instances;
 mod network;
 mod nodes;
+mod objects;
 mod queue;
 mod rolling;
 mod servers;

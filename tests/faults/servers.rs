@@ -37,17 +37,19 @@ async fn away(evening: &Evening, name: &str, needless: bool, what: &str, leave: 
     if name != "mariadb" {
         assert_eq!(evening.room().await, 200, "{name} is away: a room can still be read");
     }
-    let asked = evening.asked_since(since);
-    stack(back, name).await;
     let back_at = Instant::now();
+    stack(back, name).await;
+    let back = Instant::now();
+    _ = evening.healed(&format!("{name} {what}"), back).await;
+    receipts.extend(entering.join_all().await.concat());
+    _ = evening.drawn_well(&lottery, &receipts).await;
+    // What was asked while it was away has been answered by now.
+    let asked: Vec<_> = evening.asked_since(since).into_iter().filter(|asked| asked.at < back_at).collect();
     assert!(!asked.is_empty(), "{name} is away: posts are answered");
     if needless {
         let refused = asked.iter().filter(|asked| asked.status != Some(201)).count();
         assert_eq!(refused, 0, "{name} is away: a post needs it not, but of {} so many failed", asked.len());
     }
-    _ = evening.healed(&format!("{name} {what}"), back_at).await;
-    receipts.extend(entering.join_all().await.concat());
-    _ = evening.drawn_well(&lottery, &receipts).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

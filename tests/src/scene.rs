@@ -18,7 +18,11 @@ pub struct Scene {
 impl Scene {
     /// A new streamer opens a new room.
     pub async fn open(server: &Server) -> Self {
-        let owner = Account::register(server, "streamer").await;
+        Self::of(Account::register(server, "streamer").await, server).await
+    }
+
+    /// An account opens a new room.
+    pub async fn of(owner: Account, server: &Server) -> Self {
         let room = owner.post("/api/v1/rooms", &json!({"title": "The room"})).await.expect(201);
         let room = room["id"].as_str().expect("an id").to_owned();
         let session = owner.post(&format!("/api/v1/rooms/{room}/sessions"), &Value::Null).await.expect(201);
