@@ -10,7 +10,7 @@ use tokio::task::JoinSet;
 
 use crate::http::{self, Connection};
 use crate::sse::Event;
-use crate::{Account, Answer, DEADLINE, Ran, Scene, Server, until};
+use crate::{Account, Answer, DEADLINE, Ran, Scene, Server, site, until};
 
 /// A lottery that was opened.
 #[derive(Debug, Clone)]
@@ -21,9 +21,11 @@ pub struct Lottery {
     pub answer: Value,
 }
 
-/// A body that opens a lottery of one book for so many seconds.
+/// A body that opens a lottery of one book for so many seconds; for some more where a whole
+/// site shares the machine's cores, and what a test does meanwhile takes longer.
 #[must_use]
 pub fn book(duration_s: u64) -> Value {
+    let duration_s = duration_s + if site::is_asked_for() { 3 } else { 0 };
     json!({"title": "The draw", "prizes": [{"name": "a book", "count": 1}], "duration_s": duration_s})
 }
 
