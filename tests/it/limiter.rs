@@ -24,16 +24,13 @@ async fn what_is_not_shown_is_counted_and_stays_in_the_history() {
     for account in accounts {
         let room = scene.room.clone();
         posting.spawn(async move {
-            let mut accepted = 0_u64;
             for n in 0..POSTS_EACH {
-                let answer = account.say(&room, &format!("{} {n}", account.name)).await;
-                accepted += u64::from(answer.status == 201);
+                _ = account.say(&room, &format!("{} {n}", account.name)).await.expect(201);
             }
-            accepted
         });
     }
-    let accepted: u64 = posting.join_all().await.into_iter().sum();
-    assert_eq!(accepted, (ACCOUNTS * POSTS_EACH) as u64);
+    _ = posting.join_all().await;
+    let accepted = (ACCOUNTS * POSTS_EACH) as u64;
 
     let mut seen = Vec::new();
     for viewer in &mut viewers {
