@@ -9,7 +9,9 @@ use idl::{DanmakuId, Refusal, Timestamp};
 
 use crate::store::{Filter, Side, Store};
 
-/// A batch is committed so long after its time, or never.
+/// A batch is committed so long after its time, or never: the writer does not begin to commit
+/// one later than a second after it. What is left, a second, is for the commit itself and for
+/// the difference of the instances' clocks, which has to be well below that.
 const SETTLED_AFTER_MS: i64 = 2_000;
 /// The most danmaku on a page.
 const MAX_LIMIT: u32 = 200;

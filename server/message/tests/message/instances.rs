@@ -129,3 +129,23 @@ async fn a_keyword_danmaku_that_is_committed_late_is_found() {
     let settled = keywords::read(&stage, last.settled, 10).await.unwrap();
     assert!(settled.items.is_empty(), "what is settled is not read for ever");
 }
+
+/// A batch that waited for so long that readers may have passed its time gets a later one.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_batch_that_is_held_for_long_gets_another_time() {
+    let stage = Stage::new().await;
+    if stage.db_url == "sqlite:" {
+        return;
+    }
+    let mut holder = sqlx::AnyConnection::connect(&format!("{}_message", stage.db_url)).await.unwrap();
+    let mut held = holder.begin().await.unwrap();
+    sqlx::query("SELECT * FROM post_key FOR UPDATE").execute(&mut *held).await.unwrap();
+    let release = async {
+        tokio::time::sleep(std::time::Duration::from_millis(300)).await;
+        stage.clock.advance_ms(3_000);
+        tokio::time::sleep(std::time::Duration::from_millis(1_200)).await;
+        held.rollback().await.unwrap();
+    };
+    let (late, ()) = futures::join!(stage.post_with(4, "hello", "held"), release);
+    assert_eq!(late.unwrap().sent_at, stage.clock.now());
+}
