@@ -238,6 +238,10 @@ pub struct KeywordPosts {
     pub items: Vec<KeywordPost>,
     /// What comes after this page; a [`Cursor`]. Also at the end, where more may come.
     pub after: String,
+    /// Where a later look begins to miss none: not after `after`, and not where danmaku of an
+    /// earlier time may still come. `None`, of an earlier build: nothing is known of that.
+    #[serde(default)]
+    pub settled: Option<String>,
 }
 
 /// See [`Message::has_posted`].

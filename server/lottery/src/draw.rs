@@ -27,10 +27,14 @@ use crate::store::results::Place;
 use crate::store::{self, entries, results};
 use crate::{Core, announce};
 
-/// Whoever draws has so long, and so much longer for each entry; then another may begin.
+mod lease;
+
+use lease::Lease;
+
+/// Whoever draws has so long, and so much longer for each entry; then it is begun again.
 /// A million entries take two seconds.
-const LEASE: Duration = Duration::from_secs(30);
-const LEASE_PER_ENTRY: Duration = Duration::from_micros(50);
+const LONGEST: Duration = Duration::from_secs(30);
+const LONGEST_PER_ENTRY: Duration = Duration::from_micros(50);
 /// Viewers have the frozen root so long before the seed is revealed, at most.
 const TELL_WITHIN: Duration = Duration::from_millis(800);
 /// …and so long while push is away, which it may no longer be.
@@ -54,38 +58,36 @@ impl Core {
     /// due, is decided, or somebody else is at it.
     pub(crate) async fn draw(&self, id: LotteryId) -> Outcome<()> {
         let Some(now) = self.platform.clock.read().certain() else { return Ok(()) };
-        let now_ms = now.0.cast_unsigned();
-        let within = lease(self.find(id).await?.entries);
-        if !store::lease(&self.db, id, now_ms, now_ms + within.as_millis() as u64).await? {
-            return Ok(());
+        let within = longest(self.find(id).await?.entries);
+        let (db, clock) = (&self.db, &self.platform.clock);
+        let Some(mut lease) = Lease::take(db, clock, id, now.0.cast_unsigned()).await? else { return Ok(()) };
+        let drawn = lease.hold(within, self.draw_leased(id)).await;
+        match drawn {
+            Ok(Some(true)) => {}
+            Ok(Some(false)) | Err(_) => lease.give_back().await,
+            Ok(None) => tracing::warn!(lottery.id = %id, "a draw was left to who has its lease by now"),
         }
-        let too_slow = |_| Err(anyhow::anyhow!("drawing lottery {id} took longer than {within:?}").into());
-        let drawn = tokio::time::timeout(within, self.draw_leased(id)).await.unwrap_or_else(too_slow);
-        if drawn.is_err() {
-            store::give_lease_back(&self.db, id).await?;
-        }
-        drawn
+        drawn.map(drop)
     }
 
-    async fn draw_leased(&self, id: LotteryId) -> Outcome<()> {
+    /// `false` if it turns out not to be due.
+    async fn draw_leased(&self, id: LotteryId) -> Outcome<bool> {
         let row = self.find(id).await?;
         if row.phase == LotteryPhase::Open {
             self.enter_last_keywords(&row.facts).await;
             failpoint::reached("lottery.before-freeze");
             // The clock may have been set meanwhile: then somebody tries again later.
-            let Some(now) = self.platform.clock.read().certain() else {
-                return Ok(store::give_lease_back(&self.db, id).await?);
-            };
+            let Some(now) = self.platform.clock.read().certain() else { return Ok(false) };
             store::freeze(&self.db, id, now.0.cast_unsigned()).await?;
             failpoint::reached("lottery.after-freeze");
         }
         let row = self.find(id).await?;
         if row.phase == LotteryPhase::Open {
             // By the clock as it is now it was not due yet: the next look finds it.
-            store::give_lease_back(&self.db, id).await?;
+            return Ok(false);
         }
         if row.phase != LotteryPhase::Closed {
-            return Ok(());
+            return Ok(true);
         }
         let place = self.place().await?;
         let leaves = self.leaves(&row).await?;
@@ -95,7 +97,8 @@ impl Core {
         };
         self.tell_root(&row, told).await?;
         failpoint::reached("lottery.after-closed");
-        self.decide(&row, leaves, place).await
+        self.decide(&row, leaves, place).await?;
+        Ok(true)
     }
 
     /// A place among those that are drawn at the same time.
@@ -241,8 +244,8 @@ impl Core {
 }
 
 /// How long whoever draws so many entries may take.
-fn lease(entries: u64) -> Duration {
-    LEASE + LEASE_PER_ENTRY * u32::try_from(entries).unwrap_or(u32::MAX)
+fn longest(entries: u64) -> Duration {
+    LONGEST + LONGEST_PER_ENTRY * u32::try_from(entries).unwrap_or(u32::MAX)
 }
 
 /// Numbers have no holes; if one had, the root would be of something else than was signed.

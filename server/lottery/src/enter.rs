@@ -150,8 +150,8 @@ impl Core {
 
     /// Enters whoever posted the keyword since the last look and may enter.
     async fn enter_keywords(&self, facts: &Arc<Facts>) -> Outcome<()> {
+        let mut after = self.keywords_read.get(facts.id);
         loop {
-            let after = self.keywords_read.get(facts.id);
             let request = ReadKeywordPosts { lottery: facts.id, after, limit: POSTS_AT_ONCE };
             let page = rpc::answer(self.message.keyword_posts(rpc::within(rpc::EDGE_DEADLINE), request).await)?;
             let is_last = page.items.len() < POSTS_AT_ONCE as usize;
@@ -162,10 +162,12 @@ impl Core {
             let entered = iter(missing).map(|post| self.enter_by_keyword(facts, post));
             let outcomes: Vec<Outcome<()>> = entered.buffer_unordered(ENTRIES_AT_ONCE).collect().await;
             outcomes.into_iter().collect::<Outcome<()>>()?;
-            self.keywords_read.set(facts.id, page.after);
+            // The next look begins where no earlier one can come any more.
+            self.keywords_read.set(facts.id, page.settled.unwrap_or_else(|| page.after.clone()));
             if is_last {
                 return Ok(());
             }
+            after = Some(page.after);
         }
     }
 
@@ -196,7 +198,7 @@ impl Core {
     }
 }
 
-/// Where the keyword danmaku of each lottery were read to. Those of lotteries that are not open
+/// Where the next look at the keyword danmaku of each lottery begins. Those of lotteries that are not open
 /// are forgotten.
 #[derive(Debug, Default)]
 pub(crate) struct KeywordsRead(Mutex<HashMap<LotteryId, String>>);

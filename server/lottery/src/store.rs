@@ -180,11 +180,14 @@ pub(crate) async fn lease(db: &Db, id: LotteryId, now_ms: u64, until_ms: u64) ->
     Ok(leased.rows_affected() == 1)
 }
 
-/// Whoever draws it has stopped, or it was not due.
-pub(crate) async fn give_lease_back(db: &Db, id: LotteryId) -> sqlx::Result<()> {
+/// Lets a lease that ends at one moment end at another; `false` if it is no more that one.
+pub(crate) async fn move_lease(db: &Db, id: LotteryId, from_ms: u64, to_ms: u64) -> sqlx::Result<bool> {
+    const MOVE: &str = "UPDATE lottery SET leased_until_ms = ? WHERE id = ? AND leased_until_ms = ?";
+    let (from_ms, to_ms) = (from_ms.cast_signed(), to_ms.cast_signed());
     let mut tx = db.begin().await?;
-    sqlx::query("UPDATE lottery SET leased_until_ms = 0 WHERE id = ?").bind(id.as_i64()).execute(&mut *tx).await?;
-    tx.commit().await
+    let moved = sqlx::query(MOVE).bind(to_ms).bind(id.as_i64()).bind(from_ms).execute(&mut *tx).await?;
+    tx.commit().await?;
+    Ok(moved.rows_affected() == 1)
 }
 
 /// Nobody who could have a lease is left: the database was this process's alone before.

@@ -9,7 +9,9 @@ use idl::{DanmakuId, Refusal, Timestamp};
 
 use crate::store::{Filter, Side, Store};
 
-/// A batch is committed so long after its time, or never.
+/// A batch is committed so long after its time, or never: the writer does not begin to commit
+/// one later than a second after it. What is left, a second, is for the commit itself and for
+/// the difference of the instances' clocks, which has to be well below that.
 const SETTLED_AFTER_MS: i64 = 2_000;
 /// The most danmaku on a page.
 const MAX_LIMIT: u32 = 200;
@@ -41,7 +43,7 @@ impl Page {
     }
 
     pub(crate) async fn read(self, store: &Store, now: Timestamp) -> Outcome<History> {
-        let settled = if store.db.is_shared() { Timestamp(now.0 - SETTLED_AFTER_MS) } else { Timestamp(i64::MAX) };
+        let settled = settled(store, now);
         match self.side {
             Side::Latest | Side::Before(_) => self.read_back(store, settled).await,
             Side::After(at) => self.read_on(store, at, settled).await,
@@ -60,7 +62,7 @@ impl Page {
             (None, Side::Before(cursor)) => just_before(cursor),
             (None, _) => Cursor { sent_at_ms: 0, id: 0 },
         };
-        let end = if end.sent_at_ms > settled.0 { just_after_time(settled) } else { end };
+        let end = settled_until(end, settled);
         Ok(History { items, before_cursor, after_cursor: Some(end.to_string()) })
     }
 
@@ -73,6 +75,16 @@ impl Page {
         let before_cursor = older.then(|| begin.to_string());
         Ok(History { items, before_cursor, after_cursor: Some(end.to_string()) })
     }
+}
+
+/// The time up to which all is committed that ever will be.
+pub(crate) const fn settled(store: &Store, now: Timestamp) -> Timestamp {
+    if store.db.is_shared() { Timestamp(now.0 - SETTLED_AFTER_MS) } else { Timestamp(i64::MAX) }
+}
+
+/// The position, or the end of what is settled if that is before.
+pub(crate) const fn settled_until(end: Cursor, settled: Timestamp) -> Cursor {
+    if end.sent_at_ms > settled.0 { just_after_time(settled) } else { end }
 }
 
 fn at(danmaku: &Danmaku) -> Cursor {

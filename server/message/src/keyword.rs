@@ -1,10 +1,12 @@
 //! What lotteries ask: which danmaku are their keyword. Why a page needs no waiting and
-//! misses nothing is told in [`crate::writer`].
+//! misses nothing is told in [`crate::writer`]; what a later page may still find before it,
+//! in [`crate::history`].
 
 use common::Outcome;
 use idl::message::{Cursor, GetKeywordPost, KeywordPost, KeywordPosts, ReadKeywordPosts};
-use idl::{Code, DanmakuId, Refusal};
+use idl::{Code, DanmakuId, Refusal, Timestamp};
 
+use crate::history;
 use crate::store::Store;
 
 /// The most danmaku on a page.
@@ -19,15 +21,16 @@ pub(crate) async fn post(store: &Store, asked: &GetKeywordPost) -> Outcome<Keywo
     Ok(found.ok_or_else(none)?)
 }
 
-/// A page of them.
-pub(crate) async fn posts(store: &Store, asked: &ReadKeywordPosts) -> Outcome<KeywordPosts> {
+/// A page of them. `now` is from before the call.
+pub(crate) async fn posts(store: &Store, now: Timestamp, asked: &ReadKeywordPosts) -> Outcome<KeywordPosts> {
     if !(1..=MAX_LIMIT).contains(&asked.limit) {
         return Err(Refusal::field("/limit", format!("the limit is 1 to {MAX_LIMIT}")).into());
     }
     let from = asked.after.as_deref().map_or(Ok(START), str::parse)?;
     let items = store.keyword_posts(asked.lottery, from, asked.limit).await?;
     let end = items.last().map_or(from, at);
-    Ok(KeywordPosts { items, after: end.to_string() })
+    let settled = history::settled_until(end, history::settled(store, now));
+    Ok(KeywordPosts { items, after: end.to_string(), settled: Some(settled.to_string()) })
 }
 
 fn at(post: &KeywordPost) -> Cursor {

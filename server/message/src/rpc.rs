@@ -86,7 +86,7 @@ impl Contract for Shared {
 
     async fn keyword_posts(self, _: Context, request: ReadKeywordPosts) -> Result<KeywordPosts, Refusal> {
         let lottery = request.lottery;
-        let posts = keyword::posts(&self.0.store, &request).await;
+        let posts = keyword::posts(&self.0.store, self.0.clock.now(), &request).await;
         posts.map_err(|f| f.into_refusal(&format!("reading the keyword danmaku of lottery {lottery}")))
     }
 

@@ -35,6 +35,9 @@ use crate::{Settings, announce, keys};
 /// Tries of a batch that meets a lock; each waits for the lock on its own, too.
 const TRIES: u32 = 3;
 const PAUSE: Duration = Duration::from_millis(20);
+/// Where others write, too, a batch whose commit does not begin so long after its time gets
+/// another time: see [`crate::history`].
+const COMMITTED_WITHIN: Duration = Duration::from_secs(1);
 /// How far the clock may have gone back for times to go on from where they were.
 const MAX_STEP_BACK_MS: u64 = 60_000;
 
@@ -231,7 +234,7 @@ impl Committer {
     }
 
     /// One transaction; `None` if another instance claimed a key of the batch meanwhile,
-    /// which the next try will see. If nobody knows whether it was committed it is `unsure`:
+    /// which the next try will see, or if it waited for too long. If nobody knows whether it was committed it is `unsure`:
     /// the next try, with the same ids, finds that out.
     async fn try_commit(&mut self, batch: &Batch<'_>, unsure: &mut Option<Unsure>) -> sqlx::Result<Option<Committed>> {
         let (store, posts, ids) = (self.store.clone(), batch.posts, &batch.ids);
@@ -245,12 +248,13 @@ impl Committer {
             }
             *unsure = Some(before);
         }
-        // Read with the lock in hand: nothing later can be committed before this batch.
-        self.latest = next_time(self.latest, self.clock.now());
-        let now = self.latest;
         if !posts.is_empty() {
             store::replay::pass_gate(&store.db, &mut tx).await?;
         }
+        // Read with the lock in hand: nothing later can be committed before this batch. Not
+        // before the gate, where it may have waited.
+        self.latest = next_time(self.latest, self.clock.now());
+        let (now, timed) = (self.latest, Instant::now());
         let known = known(&mut tx, posts, now).await?;
 
         let mut answers: Vec<Answer> = Vec::with_capacity(posts.len());
@@ -298,6 +302,11 @@ impl Committer {
         let first = answers.iter().zip(ids).find(|(answer, id)| matches!(answer, Ok(d) if d.id.0 == **id));
         let first = first.map(|(_, id)| DanmakuId(*id));
         let committed = Committed { answers, ordinary, facts };
+        if store.db.is_shared() && timed.elapsed() > COMMITTED_WITHIN {
+            tracing::warn!("a batch waited for locks until its time had passed; again");
+            tx.rollback().await?;
+            return Ok(None);
+        }
         let ended = tx.commit().await;
         if let (Err(sqlx::Error::Io(_)), Some(first)) = (&ended, first) {
             *unsure = Some(Unsure { first, committed });

@@ -17,8 +17,9 @@ use crate::tokens::Claimed;
 
 /// Log-ins of one account. One more ends the least recently used one.
 pub(crate) const MAX_DEVICES: usize = 50;
-/// How long a traded refresh token gives the same new pair again.
-const GRACE_MS: u64 = 10_000;
+/// How long a traded refresh token gives the same new pair again: so long may an answer be lost
+/// and the refresh be tried again, as in an outage, without its being taken for a theft.
+const GRACE_MS: u64 = 60_000;
 /// How often a refresh looks again because another one came first.
 const TRIES: usize = 3;
 const MAX_NAME_CHARS: usize = 200;

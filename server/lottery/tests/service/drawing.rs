@@ -50,6 +50,41 @@ async fn however_many_draw_it_there_is_one_result() {
 }
 
 #[tokio::test]
+async fn a_draw_whose_process_dies_is_taken_up_within_seconds() {
+    let mut stage = Stage::new().await;
+    let lottery = stage.open(minute()).await;
+    _ = enter_all(&stage, lottery, 10..20).await;
+    stage.until_told(lottery, Opened).await;
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let doomed = std::thread::scope(|scope| scope.spawn(|| runtime.block_on(stage.second())).join().unwrap());
+    stage.stop().await;
+    stage.lottery = doomed;
+    // It waits for viewers to have the root.
+    stage.push.set_away(true);
+    stage.clock.advance_ms(60_000);
+    let is_signed = async {
+        while stage.now(lottery).await.closed.is_none() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), is_signed).await.unwrap();
+    runtime.shutdown_background();
+    stage.push.set_away(false);
+    stage.lottery = stage.second().await;
+    assert_eq!(stage.now(lottery).await.phase, LotteryPhase::Closed);
+    let drawn = async {
+        while stage.now(lottery).await.drawn_at.is_none() {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            stage.clock.advance_ms(100);
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(5), drawn).await.expect("another draws it");
+    _ = stage.drawn(lottery).await;
+    assert_eq!(stage.changes(lottery), [Opened, Closed, Drawn]);
+    _ = stage.check(lottery, &[]).await;
+}
+
+#[tokio::test]
 async fn viewers_hear_of_everything_in_order_also_if_push_was_away() {
     let stage = Stage::new().await;
     stage.push.set_away(true);

@@ -211,7 +211,9 @@ impl Message for FakeMessage {
         let of_it = keywords.iter().filter(|(of, _)| *of == request.lottery).map(|(_, post)| post.clone());
         let items: Vec<KeywordPost> = of_it.skip(read).take(request.limit as usize).collect();
         let after = (read + items.len()).to_string();
-        Ok(KeywordPosts { items, after })
+        // Like one of several instances: the latest one is found again.
+        let settled = Some((read + items.len()).saturating_sub(1).to_string());
+        Ok(KeywordPosts { items, after, settled })
     }
 
     async fn has_posted(self, _: Context, request: HasPosted) -> Result<Posted, Refusal> {

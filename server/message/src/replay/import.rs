@@ -20,7 +20,8 @@ use idl::replay::{ImportReport, ReplayDanmaku};
 use idl::{Code, DanmakuId, Refusal, ReplayId, Timestamp};
 use tokio::sync::{Semaphore, SemaphorePermit, mpsc};
 
-use super::Replays;
+use super::attempt::LEASE;
+use super::{Replays, until};
 use crate::Settings;
 use crate::format::bilibili_xml::{self, Changed, Line, Report, Skipped};
 use crate::store::lines;
@@ -43,6 +44,13 @@ const TOLD_AGAIN_AFTER: [Duration; 3] =
 enum End {
     Whole(Report),
     Malformed(String),
+}
+
+/// A replay whose file may be stored: it can't be wiped meanwhile, by any instance.
+struct Begun {
+    replay: Replay,
+    /// The attempt whose lease keeps it.
+    attempt: u64,
 }
 
 /// A file whose danmaku are all stored.
@@ -72,7 +80,7 @@ impl Imports {
         }
     }
 
-    /// Whether danmaku are being stored for the replay.
+    /// Whether danmaku are being stored for the replay by this process; others have its lease.
     pub(super) fn is_running(&self, replay: ReplayId) -> bool {
         self.running.lock().unwrap_or_else(PoisonError::into_inner).contains(&replay)
     }
@@ -105,18 +113,21 @@ impl Replays {
     /// Makes a replay of a file.
     pub(crate) async fn import(&self, asked: &ImportReplay) -> Outcome<ImportedReplay> {
         let (imports, replay) = (&self.0.imports, asked.replay);
-        let twice = || Refusal::new(Code::ReplayNotReady, "the replay is being imported already");
-        let running = imports.run(replay).ok_or_else(twice)?;
+        let running = imports.run(replay).ok_or_else(being_imported)?;
         let begun = imports.unless_stopped(self.begun(replay)).await;
         let was_begun = begun.is_ok();
         let imported = match begun {
             Ok((turn, begun)) => {
                 let stored = imports.unless_stopped(self.store_file(&begun, &asked.object())).await;
                 drop(turn);
-                match stored {
+                let imported = match stored {
                     Ok(stored) => self.end_import(&begun, stored).await,
                     Err(failure) => Err(failure),
+                };
+                if imported.is_err() {
+                    self.let_go(replay, begun.attempt).await;
                 }
+                imported
             }
             Err(failure) => Err(failure),
         };
@@ -136,26 +147,53 @@ impl Replays {
     }
 
     /// The replay, if it waits for a file still when it is its turn.
-    async fn begun(&self, replay: ReplayId) -> Outcome<(SemaphorePermit<'_>, Replay)> {
+    async fn begun(&self, replay: ReplayId) -> Outcome<(SemaphorePermit<'_>, Begun)> {
         let turn = self.0.imports.turns.acquire().await.map_err(anyhow::Error::from)?;
+        let room = self.waiting(replay).await?.room_id;
+        let (db, now) = (&self.0.store.db, self.0.clock.now());
+        let begun = table::begin_import(db, replay, room, now, until(&self.0.clock, LEASE)).await?;
+        let attempt = begun.ok_or_else(being_imported)?;
+        // It can't be wiped from now on. Before, it may have been, and what is stored then nobody
+        // would remove.
+        match self.waiting(replay).await {
+            Ok(replay) => Ok((turn, Begun { replay, attempt })),
+            Err(refusal) => {
+                self.let_go(replay, attempt).await;
+                if refusal.code == Code::NoSuchReplay && self.job(replay).await?.is_none() {
+                    table::forget(db, replay).await?;
+                }
+                Err(refusal.into())
+            }
+        }
+    }
+
+    /// The replay, if it waits for a file.
+    async fn waiting(&self, replay: ReplayId) -> Result<Replay, Refusal> {
         let request = GetReplayJob { replay };
         let job = rpc::answer(self.0.live.replay_job(rpc::within(rpc::EDGE_DEADLINE), request).await)?;
         if job.replay.state == ReplayState::Importing && !job.deleted {
-            return Ok((turn, job.replay));
+            return Ok(job.replay);
         }
-        Err(Refusal::new(Code::NoSuchReplay, "there is no such replay that waits for a file").into())
+        Err(Refusal::new(Code::NoSuchReplay, "there is no such replay that waits for a file"))
     }
 
-    async fn store_file(&self, replay: &Replay, object: &str) -> Outcome<Stored> {
+    /// The replay may be wiped at once. If this fails: when the lease ends.
+    async fn let_go(&self, replay: ReplayId, attempt: u64) {
+        if let Err(error) = table::give_up(&self.0.store.db, replay, attempt).await {
+            _ = Failure::Db(error).into_refusal(&format!("ending the import of replay {replay}"));
+        }
+    }
+
+    async fn store_file(&self, begun: &Begun, object: &str) -> Outcome<Stored> {
         let file = self.0.objects.open_object(object).await?;
         let file = file.ok_or_else(|| anyhow::anyhow!("the object {object} is not there"))?;
         // What an import before this one has left, if the process died in it.
-        lines::remove_imported(&self.0.store.db, replay.id).await?;
+        lines::remove_imported(&self.0.store.db, begun.replay.id).await?;
         let (pieces, to_read) = mpsc::channel(WAITING);
         let (portions, to_store) = mpsc::channel(WAITING);
         let reading = tokio::task::spawn_blocking(move || read(to_read, &portions));
         // Each has its end of the channel: if it fails, the reader ends, and with that the other.
-        let (fed, stored) = tokio::join!(feed(file, pieces), self.store_portions(replay, to_store));
+        let (fed, stored) = tokio::join!(feed(file, pieces), self.store_portions(begun, to_store));
         let end = reading.await.map_err(anyhow::Error::from)?;
         let last_ms = stored?;
         fed?;
@@ -166,8 +204,8 @@ impl Replays {
     }
 
     /// Stores what the reader gives; returns the time of the last danmaku.
-    async fn store_portions(&self, replay: &Replay, mut portions: mpsc::Receiver<Vec<Line>>) -> Outcome<u64> {
-        let (store, imports) = (&self.0.store, &self.0.imports);
+    async fn store_portions(&self, begun: &Begun, mut portions: mpsc::Receiver<Vec<Line>>) -> Outcome<u64> {
+        let (store, imports, replay) = (&self.0.store, &self.0.imports, &begun.replay);
         let (mut ids_used, mut last_ms, mut count) = (HashSet::new(), 0, 0);
         while let Some(portion) = portions.recv().await {
             count += portion.len() as u64;
@@ -186,6 +224,10 @@ impl Replays {
                 danmaku.push(as_danmaku(line, id, replay.started_at));
             }
             let mut tx = store.db.begin().await?;
+            let lease = until(&self.0.clock, LEASE);
+            if !table::renew_in(&mut tx, replay.id, begun.attempt, lease).await? {
+                return Err(was_wiped().into());
+            }
             lines::import(&mut tx, replay.id, &danmaku).await?;
             tx.commit().await?;
             failpoint::reached("replay.import-portion");
@@ -203,12 +245,13 @@ impl Replays {
     }
 
     /// From the answer on the replay is indexed.
-    async fn end_import(&self, replay: &Replay, stored: Stored) -> Outcome<ImportedReplay> {
+    async fn end_import(&self, begun: &Begun, stored: Stored) -> Outcome<ImportedReplay> {
         failpoint::reached("replay.import-stored");
-        let Stored { report, last_ms } = stored;
-        let mut tx = self.0.store.db.begin().await?;
-        table::begin(&self.0.store.db, &mut tx, replay.id, None, replay.room_id).await?;
-        tx.commit().await?;
+        let (Stored { report, last_ms }, replay) = (stored, &begun.replay);
+        // Whoever indexes it needs the lease.
+        if !table::renew(&self.0.store.db, replay.id, begun.attempt, Timestamp(0)).await? {
+            return Err(was_wiped().into());
+        }
         let duration_ms = if report.accepted == 0 { 0 } else { last_ms + AFTERGLOW_MS };
         let end = EndImport { replay: replay.id, duration_ms };
         let mut pauses = TOLD_AGAIN_AFTER.into_iter();
@@ -226,6 +269,14 @@ impl Replays {
         };
         Ok(ImportedReplay { replay, report: Some(report) })
     }
+}
+
+fn being_imported() -> Refusal {
+    Refusal::new(Code::ReplayNotReady, "the replay is being imported already")
+}
+
+fn was_wiped() -> Refusal {
+    Refusal::new(Code::NoSuchReplay, "the replay was deleted meanwhile")
 }
 
 /// A file that does not say when something was sent: the time of its appearing, had the

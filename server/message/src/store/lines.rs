@@ -13,6 +13,9 @@ use super::{mode, mode_code, size, size_code};
 /// Rows in one statement: below every database's limit of parameters.
 const ROWS_AT_ONCE: usize = 500;
 
+/// Danmaku that are counted in one statement, which a database may cut after seconds.
+const COUNTED_AT_ONCE: i64 = 10_000;
+
 /// Where a replay's danmaku are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Source {
@@ -54,8 +57,26 @@ pub(crate) struct Extent {
 }
 
 impl Source {
-    /// How many danmaku there are that were not deleted.
+    /// How many danmaku there are that were not deleted, counted in portions.
     pub(crate) async fn extent(self, db: &Db) -> sqlx::Result<Extent> {
+        self.extent_by(db, COUNTED_AT_ONCE).await
+    }
+
+    async fn extent_by(self, db: &Db, portion: i64) -> sqlx::Result<Extent> {
+        let (mut extent, mut range) = (Extent { count: 0, last_ms: 0 }, Range::default());
+        loop {
+            range.until = self.place(db, range, portion).await?;
+            let there = self.extent_of(db, range).await?;
+            extent.count += there.count;
+            extent.last_ms = extent.last_ms.max(there.last_ms);
+            if range.until.is_none() {
+                return Ok(extent);
+            }
+            range.after = range.until.take();
+        }
+    }
+
+    async fn extent_of(self, db: &Db, range: Range<'_>) -> sqlx::Result<Extent> {
         let mut sql = QueryBuilder::<Any>::new("SELECT COUNT(*), COALESCE(MAX(");
         let origin = match self {
             Self::Session { .. } => "sent_at_ms), 0) FROM danmaku WHERE deleted_at_ms IS NULL",
@@ -63,6 +84,7 @@ impl Source {
         };
         sql.push(origin);
         self.only(&mut sql);
+        self.within(&mut sql, range);
         let row = sql.build().fetch_one(db.reader()).await?;
         let last: i64 = row.try_get(1)?;
         let last_ms = last.saturating_sub(self.zero()).max(0).cast_unsigned();
@@ -235,5 +257,43 @@ pub(crate) async fn remove_imported(db: &Db, replay: ReplayId) -> sqlx::Result<(
         let mut tx = db.begin().await?;
         sql.build().persistent(false).execute(&mut *tx).await?;
         tx.commit().await?;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use idl::danmaku::{Mode, Size};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn portions_count_each_once_and_no_deleted_one() {
+        let dir = tempfile::tempdir().unwrap();
+        let url = common::native::db_url(dir.path());
+        let db = Db::open(&url, dir.path(), "message", &sqlx::migrate!()).await.unwrap();
+        let danmaku = |id: u64| ReplayDanmaku {
+            id: DanmakuId(id),
+            at_ms: id / 4, // several in one millisecond
+            sent_at: Timestamp(7),
+            mode: Mode::default(),
+            color: Color::from_rgb(0),
+            size: Size::default(),
+            text: DanmakuText::from_stored("hello".to_owned()),
+            sender_hash: SenderHash(1),
+            user_name: None,
+        };
+        let of = |replay| Source::File(ReplayId(replay));
+        let mut tx = db.begin().await.unwrap();
+        import(&mut tx, ReplayId(1), &(1..=12).map(danmaku).collect::<Vec<_>>()).await.unwrap();
+        import(&mut tx, ReplayId(2), &[danmaku(99)]).await.unwrap();
+        for gone in [1, 6, 12] {
+            assert!(delete_imported(&mut tx, ReplayId(1), DanmakuId(gone), Timestamp(8)).await.unwrap());
+        }
+        tx.commit().await.unwrap();
+        for portion in [1, 2, 3, 4, 5, 11, 12, 13, 100] {
+            let extent = of(1).extent_by(&db, portion).await.unwrap();
+            assert_eq!(extent, Extent { count: 9, last_ms: 2 }, "in portions of {portion}");
+        }
+        assert_eq!(of(3).extent(&db).await.unwrap(), Extent { count: 0, last_ms: 0 });
     }
 }

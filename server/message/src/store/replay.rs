@@ -152,14 +152,42 @@ pub(crate) async fn claim(
     Ok(claimed.rows_affected() == 1)
 }
 
+/// Begins to know a replay whose file is being stored, and keeps it from being wiped; gives
+/// the attempt that [`renew_in`] goes on with, or `None` if somebody is at it.
+pub(crate) async fn begin_import(
+    db: &Db,
+    replay: ReplayId,
+    room: RoomId,
+    now: Timestamp,
+    until: Timestamp,
+) -> sqlx::Result<Option<u64>> {
+    const LEASE: &str = "UPDATE replay_index SET leased_until_ms = ? WHERE replay_id = ? AND leased_until_ms <= ?";
+    let mut tx = db.begin().await?;
+    begin(db, &mut tx, replay, None, room).await?;
+    let leased = sqlx::query(LEASE).bind(until.0).bind(replay.as_i64()).bind(now.0).execute(&mut *tx).await?;
+    if leased.rows_affected() == 0 {
+        tx.rollback().await?;
+        return Ok(None);
+    }
+    let row = sqlx::query("SELECT attempt FROM replay_index WHERE replay_id = ?");
+    let attempt = row.bind(replay.as_i64()).fetch_one(&mut *tx).await?.try_get::<i64, _>(0)?;
+    tx.commit().await?;
+    Ok(Some(attempt.cast_unsigned()))
+}
+
 /// Goes on with an attempt; `false` if another one has begun.
 pub(crate) async fn renew(db: &Db, replay: ReplayId, attempt: u64, until: Timestamp) -> sqlx::Result<bool> {
-    const RENEW: &str = "UPDATE replay_index SET leased_until_ms = ? WHERE replay_id = ? AND attempt = ?";
     let mut tx = db.begin().await?;
-    let renewed =
-        sqlx::query(RENEW).bind(until.0).bind(replay.as_i64()).bind(attempt.cast_signed()).execute(&mut *tx).await?;
+    let renewed = renew_in(&mut tx, replay, attempt, until).await?;
     tx.commit().await?;
-    Ok(renewed.rows_affected() == 1)
+    Ok(renewed)
+}
+
+/// The same in the caller's transaction: no other attempt begins before its end.
+pub(crate) async fn renew_in(tx: &mut Tx, replay: ReplayId, attempt: u64, until: Timestamp) -> sqlx::Result<bool> {
+    const RENEW: &str = "UPDATE replay_index SET leased_until_ms = ? WHERE replay_id = ? AND attempt = ?";
+    let renew = sqlx::query(RENEW).bind(until.0).bind(replay.as_i64()).bind(attempt.cast_signed());
+    Ok(renew.execute(&mut **tx).await?.rows_affected() == 1)
 }
 
 /// An attempt has ended without a result: another one may begin at once.

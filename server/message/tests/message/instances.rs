@@ -6,7 +6,9 @@ use futures::future::join_all;
 use idl::event::RoomRole;
 use idl::message::HistoryFrom;
 use idl::{Code, DanmakuId, UserId};
+use sqlx::Connection as _;
 
+use crate::keywords;
 use crate::replay_stage::OWNER;
 use crate::stage::{ROOM, Stage, page};
 
@@ -94,4 +96,56 @@ async fn forward_pages_miss_nothing_of_either_instance() {
     read.sort_unstable();
     stored.sort_unstable();
     assert_eq!(read, stored);
+}
+
+/// A batch is held while the other instance commits one of a later time: who has read that
+/// one finds the held one too.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_keyword_danmaku_that_is_committed_late_is_found() {
+    let stage = Stage::new().await;
+    let Some(other) = stage.another().await else { return };
+    keywords::set(&stage, ROOM, keywords::LOTTERY, "goli");
+    let mut holder = sqlx::AnyConnection::connect(&format!("{}_message", stage.db_url)).await.unwrap();
+    let mut held = holder.begin().await.unwrap();
+    sqlx::query("SELECT * FROM post_key FOR UPDATE").execute(&mut *held).await.unwrap();
+    let late = {
+        let request = other.request(4, ROOM, "goli", Some("held"));
+        let message = other.message.clone();
+        let within = common::rpc::within(crate::stage::PATIENCE);
+        tokio::spawn(async move { common::rpc::answer(message.post(within, request).await) })
+    };
+    tokio::time::sleep(std::time::Duration::from_millis(300)).await;
+    stage.clock.advance_ms(400);
+    let first = stage.post(3, "goli").await.unwrap();
+    let page = keywords::read(&stage, None, 10).await.unwrap();
+    assert_eq!(page.items.iter().map(|post| post.danmaku).collect::<Vec<_>>(), [first.id]);
+    held.rollback().await.unwrap();
+    let late = late.await.unwrap().unwrap();
+    assert!(late.sent_at < first.sent_at, "it was held");
+    let next = keywords::read(&stage, page.settled, 10).await.unwrap();
+    assert_eq!(next.items.iter().map(|post| post.danmaku).collect::<Vec<_>>(), [late.id, first.id]);
+    stage.clock.advance_ms(3_000);
+    let last = keywords::read(&stage, next.settled, 10).await.unwrap();
+    let settled = keywords::read(&stage, last.settled, 10).await.unwrap();
+    assert!(settled.items.is_empty(), "what is settled is not read for ever");
+}
+
+/// A batch that waited for so long that readers may have passed its time gets a later one.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_batch_that_is_held_for_long_gets_another_time() {
+    let stage = Stage::new().await;
+    if stage.db_url == "sqlite:" {
+        return;
+    }
+    let mut holder = sqlx::AnyConnection::connect(&format!("{}_message", stage.db_url)).await.unwrap();
+    let mut held = holder.begin().await.unwrap();
+    sqlx::query("SELECT * FROM post_key FOR UPDATE").execute(&mut *held).await.unwrap();
+    let release = async {
+        tokio::time::sleep(std::time::Duration::from_millis(300)).await;
+        stage.clock.advance_ms(3_000);
+        tokio::time::sleep(std::time::Duration::from_millis(1_200)).await;
+        held.rollback().await.unwrap();
+    };
+    let (late, ()) = futures::join!(stage.post_with(4, "hello", "held"), release);
+    assert_eq!(late.unwrap().sent_at, stage.clock.now());
 }

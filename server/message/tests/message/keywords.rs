@@ -12,14 +12,14 @@ use tarpc::context::Context;
 
 use crate::stage::{ROOM, START, Stage, page};
 
-const LOTTERY: LotteryId = LotteryId(31);
+pub(crate) const LOTTERY: LotteryId = LotteryId(31);
 
 fn soon() -> Context {
     rpc::within(Duration::from_secs(20))
 }
 
 /// Gives a lottery of the room its keyword, for an hour from the beginning.
-fn set(stage: &Stage, room: RoomId, lottery: LotteryId, form: &str) {
+pub(crate) fn set(stage: &Stage, room: RoomId, lottery: LotteryId, form: &str) {
     let keyword = RoomKeyword { lottery, form: form.to_owned(), until: START.plus_ms(3_600_000) };
     stage.live.change(room, |there| there.keywords.push(keyword));
 }
@@ -28,7 +28,7 @@ async fn one(stage: &Stage, lottery: LotteryId, danmaku: DanmakuId) -> Result<Ke
     rpc::answer(stage.message.keyword_post(soon(), GetKeywordPost { lottery, danmaku }).await)
 }
 
-async fn read(stage: &Stage, after: Option<String>, limit: u32) -> Result<KeywordPosts, Refusal> {
+pub(crate) async fn read(stage: &Stage, after: Option<String>, limit: u32) -> Result<KeywordPosts, Refusal> {
     let ask = ReadKeywordPosts { lottery: LOTTERY, after, limit };
     rpc::answer(stage.message.keyword_posts(soon(), ask).await)
 }
