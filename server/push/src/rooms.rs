@@ -16,6 +16,7 @@ use tokio::time::Instant;
 
 use crate::egress::{self, Demand};
 use crate::feed::Feed;
+use crate::frame::Position;
 use crate::log::Log;
 use crate::record::{Record, Retention};
 use crate::room::{Command, Room, Viewing};
@@ -81,9 +82,15 @@ impl Rooms {
         Self { inner: Arc::new(Inner { home, settings, flow, clock, lifecycle, open, turns, streams }) }
     }
 
-    /// Counts a viewer into a room. `None`: nobody has ever published to such a room.
-    pub(crate) async fn join(&self, id: RoomId) -> Result<Option<Viewing>, Refusal> {
-        Ok(self.find(id).await?.map(|room| room.join(&self.inner.streams)))
+    /// Counts a viewer into a room. `None`: nobody has ever published to such a room. If it saw
+    /// more elsewhere than is here, the room is read first: a copy that lags has lost nothing.
+    pub(crate) async fn join(&self, id: RoomId, seen: Option<Position>) -> Result<Option<Viewing>, Refusal> {
+        let Some(viewing) = self.find(id).await?.map(|room| room.join(&self.inner.streams)) else { return Ok(None) };
+        let room = &viewing.room;
+        if room.is_shared() && seen.is_some_and(|seen| room.feed().lacks(seen)) {
+            room.confirmed().await?;
+        }
+        Ok(Some(viewing))
     }
 
     /// A room. `None`: nobody has ever published to such a room.

@@ -126,10 +126,13 @@ impl Writer {
             let totals_due = self.totals_due();
             let first = tokio::select! {
                 command = self.inbox.recv() => command,
-                () = self.room.is_behind(), if is_shared => {
-                    if let Err(error) = self.store.catch_up(&self.room).await {
+                asked = self.room.is_behind(), if is_shared => {
+                    match self.store.catch_up(&self.room).await {
+                        Ok(()) => self.room.confirm(asked),
                         // Whoever looks at the tails wakes this again when there is hope.
-                        tracing::debug!(room.id = %self.room.id, error = %format!("{error:#}"), "the feed can't be read");
+                        Err(error) => {
+                            tracing::debug!(room.id = %self.room.id, error = %format!("{error:#}"), "the feed can't be read");
+                        }
                     }
                     self.look_at_others();
                     continue;

@@ -83,7 +83,7 @@ async fn no_room_shows_more_than_the_process_can_afford() {
     assert_eq!(shown_of_crowd(&rooms, QUIET_ROOM, 1, 10).await, 10);
     let mut viewings = Vec::new();
     for _ in 0..VIEWERS {
-        viewings.push(rooms.join(ROOM).await.unwrap().unwrap());
+        viewings.push(rooms.join(ROOM, None).await.unwrap().unwrap());
     }
     let said = async {
         // House keeping has looked once, and looks again after the rush.
