@@ -163,9 +163,14 @@ impl Rooms {
 
     fn in_memory(&self, id: RoomId) -> Option<Arc<Room>> {
         let mut open = self.open();
-        let open = open.get_mut(&id)?;
-        open.used_at = Instant::now();
-        Some(Arc::clone(&open.room))
+        let room = open.get_mut(&id)?;
+        if room.room.has_ended() && !self.inner.lifecycle.soft().is_cancelled() {
+            // Its writer broke: whoever comes makes a new one.
+            open.remove(&id);
+            return None;
+        }
+        room.used_at = Instant::now();
+        Some(Arc::clone(&room.room))
     }
 
     fn turn(&self, id: RoomId) -> &Arc<tokio::sync::Mutex<()>> {
