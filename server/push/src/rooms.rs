@@ -108,6 +108,9 @@ impl Rooms {
                 Err(back) => command = back,
             }
             room.close().await;
+            if self.inner.lifecycle.soft().is_cancelled() {
+                break; // its last viewers still get what other processes write
+            }
             self.forget(&room);
         }
         Err(unavailable())
@@ -212,10 +215,10 @@ impl Rooms {
         let Some((feed, store)) = loaded else { return Ok(None) };
         let flow = self.inner.flow.clone();
         let (room, writer) = Writer::new(id, feed, store, &self.inner.settings, flow, self.inner.clock.clone());
-        let soft = self.inner.lifecycle.soft().clone();
+        let lifecycle = self.inner.lifecycle.clone();
         // Before its writer looks for what was written while it was read.
         self.open().insert(id, Open { room: Arc::clone(&room), used_at: Instant::now() });
-        self.inner.lifecycle.spawn_one_of_many(writer.run(soft));
+        self.inner.lifecycle.spawn_one_of_many(writer.run(lifecycle));
         Ok(Some(room))
     }
 
