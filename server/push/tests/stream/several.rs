@@ -138,6 +138,21 @@ async fn the_viewers_of_a_node_that_drains_get_what_is_written_there_and_elsewhe
 }
 
 #[tokio::test]
+async fn a_stop_without_viewers_is_short() {
+    on_redis(async {
+        let one = Bench::start(settings()).await;
+        let mut viewer = one.watch("").await;
+        one.say([1]).await;
+        viewer.numbers_until(1).await;
+        drop(viewer);
+        let began = std::time::Instant::now();
+        one.platform.lifecycle.stop(Duration::from_secs(8)).await;
+        assert!(began.elapsed() < Duration::from_secs(2), "{:?}", began.elapsed());
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn what_is_deleted_on_one_node_does_not_come_back_on_another() {
     on_redis(async {
         let (one, two) = two(settings).await;
