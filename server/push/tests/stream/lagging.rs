@@ -6,6 +6,7 @@ use std::time::Duration;
 use push::Settings;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
+use tokio::task::JoinSet;
 
 use crate::bench::{Bench, Viewer, settings};
 use crate::stores::{feeds, on_redis};
@@ -14,7 +15,7 @@ use crate::stores::{feeds, on_redis};
 struct Way {
     settings: Settings,
     is_held: watch::Sender<bool>,
-    passing: tokio::task::JoinHandle<()>,
+    _passing: JoinSet<()>,
 }
 
 impl Way {
@@ -28,18 +29,14 @@ impl Way {
         let near: SocketAddr = listener.local_addr().unwrap();
         let (is_held, held) = watch::channel(false);
         let settings = Settings { feeds: format!("{start}{split}{near}{rest}").as_str().into(), ..settings() };
-        Self { settings, is_held, passing: tokio::task::spawn(pass(listener, server, held)) }
-    }
-}
-
-impl Drop for Way {
-    fn drop(&mut self) {
-        self.passing.abort();
+        let mut passing = JoinSet::new();
+        passing.spawn(pass(listener, server, held));
+        Self { settings, is_held, _passing: passing }
     }
 }
 
 async fn pass(listener: TcpListener, server: String, held: watch::Receiver<bool>) {
-    let mut connections = tokio::task::JoinSet::new();
+    let mut connections = JoinSet::new();
     while let Ok((near, _)) = listener.accept().await {
         let far = TcpStream::connect(&server).await.unwrap();
         let ((near_in, near_out), (far_in, far_out)) = (near.into_split(), far.into_split());
