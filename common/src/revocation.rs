@@ -56,7 +56,8 @@ impl Revocations {
     }
 
     /// Follows the feed until the process stops. Until the first answer readiness is red:
-    /// a token that was revoked a minute ago must not work because we were just born.
+    /// a token that was revoked a minute ago must not work because we were just born. After it
+    /// readiness stays green: push may be away for all, and others would know no more.
     pub fn follow(&self, push: PushClient, clock: Clock, health: &Health, lifecycle: &Lifecycle) {
         const PART: &str = "revocations";
         health.report(PART, Err("not read yet".to_owned()));
@@ -74,9 +75,14 @@ impl Revocations {
                         after = Some(page.next);
                         this.forget_before(clock.now().0);
                         health.report(PART, Ok(()));
+                        health.degrade(PART, None);
                     }
                     Err(refusal) => {
-                        health.report(PART, Err(refusal.detail));
+                        if after.is_none() {
+                            health.report(PART, Err(refusal.detail));
+                        } else {
+                            health.degrade(PART, Some(refusal.detail));
+                        }
                         tokio::time::sleep(RETRY).await;
                     }
                 }

@@ -203,8 +203,13 @@ async fn reading_goes_on_where_a_connection_broke() {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let through = format!("http://{}", listener.local_addr().unwrap());
     let to = server.trim_start_matches("http://").to_owned();
+    let is_down = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
+    let down = std::sync::Arc::clone(&is_down);
     lifecycle.spawn_one_of_many(async move {
         while let Ok((near, _)) = listener.accept().await {
+            if down.load(std::sync::atomic::Ordering::SeqCst) {
+                continue;
+            }
             let far = tokio::net::TcpStream::connect(&to).await.unwrap();
             let ((mut asks, mut answers), (far_in, mut far_out)) = (near.into_split(), far.into_split());
             Lifecycle::new().spawn_one_of_many(async move { _ = tokio::io::copy(&mut asks, &mut far_out).await });
@@ -221,6 +226,20 @@ async fn reading_goes_on_where_a_connection_broke() {
     let body: Vec<u8> = (0..3_500_000_u32).map(|n| n.to_le_bytes()[(n % 3) as usize]).collect();
     direct.put(&key, body.clone().into()).await.unwrap();
     assert!(broken.get(&key).await.unwrap().unwrap() == body, "it is read whole");
+    let mut reader = broken.open_object(&key).await.unwrap().unwrap();
+    // As when the server is restarted meanwhile.
+    is_down.store(true, std::sync::atomic::Ordering::SeqCst);
+    let whole = async {
+        let mut bytes = 0;
+        while let Some(piece) = reader.next().await.unwrap() {
+            bytes += piece.len();
+        }
+        assert_eq!(bytes, body.len());
+    };
+    tokio::join!(whole, async {
+        tokio::time::sleep(Duration::from_millis(700)).await;
+        is_down.store(false, std::sync::atomic::Ordering::SeqCst);
+    });
     let mut reader = broken.open_object(&key).await.unwrap().unwrap();
     reader.next().await.unwrap();
     direct.put(&key, Bytes::from_static(b"another")).await.unwrap();

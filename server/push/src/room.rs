@@ -49,6 +49,9 @@ pub(crate) struct Room {
     decided: Option<Mutex<SuppressedEvent>>,
     /// Wakes the writer to read what others wrote.
     behind: Notify,
+    /// How many have asked whether the copy is the latest, and up to which that is known.
+    reads_asked: AtomicU64,
+    confirmed: watch::Sender<u64>,
 }
 
 /// What is kept for viewers who come later.
@@ -86,6 +89,8 @@ impl Room {
             statistics: Statistics::since(before),
             decided: is_shared.then(Mutex::default),
             behind: Notify::new(),
+            reads_asked: AtomicU64::new(0),
+            confirmed: watch::Sender::new(0),
             elsewhere: AtomicU64::new(0),
             feed: RwLock::new(feed),
             inbox: sender,

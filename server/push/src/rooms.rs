@@ -16,6 +16,7 @@ use tokio::time::Instant;
 
 use crate::egress::{self, Demand};
 use crate::feed::Feed;
+use crate::frame::Position;
 use crate::log::Log;
 use crate::record::{Record, Retention};
 use crate::room::{Command, Room, Viewing};
@@ -81,9 +82,15 @@ impl Rooms {
         Self { inner: Arc::new(Inner { home, settings, flow, clock, lifecycle, open, turns, streams }) }
     }
 
-    /// Counts a viewer into a room. `None`: nobody has ever published to such a room.
-    pub(crate) async fn join(&self, id: RoomId) -> Result<Option<Viewing>, Refusal> {
-        Ok(self.find(id).await?.map(|room| room.join(&self.inner.streams)))
+    /// Counts a viewer into a room. `None`: nobody has ever published to such a room. If it saw
+    /// more elsewhere than is here, the room is read first: a copy that lags has lost nothing.
+    pub(crate) async fn join(&self, id: RoomId, seen: Option<Position>) -> Result<Option<Viewing>, Refusal> {
+        let Some(viewing) = self.find(id).await?.map(|room| room.join(&self.inner.streams)) else { return Ok(None) };
+        let room = &viewing.room;
+        if room.is_shared() && seen.is_some_and(|seen| room.feed().lacks(seen)) {
+            room.confirmed().await?;
+        }
+        Ok(Some(viewing))
     }
 
     /// A room. `None`: nobody has ever published to such a room.
@@ -101,6 +108,9 @@ impl Rooms {
                 Err(back) => command = back,
             }
             room.close().await;
+            if self.inner.lifecycle.soft().is_cancelled() {
+                break; // its last viewers still get what other processes write
+            }
             self.forget(&room);
         }
         Err(unavailable())
@@ -156,9 +166,14 @@ impl Rooms {
 
     fn in_memory(&self, id: RoomId) -> Option<Arc<Room>> {
         let mut open = self.open();
-        let open = open.get_mut(&id)?;
-        open.used_at = Instant::now();
-        Some(Arc::clone(&open.room))
+        let room = open.get_mut(&id)?;
+        if room.room.has_ended() && !self.inner.lifecycle.soft().is_cancelled() {
+            // Its writer broke: whoever comes makes a new one.
+            open.remove(&id);
+            return None;
+        }
+        room.used_at = Instant::now();
+        Some(Arc::clone(&room.room))
     }
 
     fn turn(&self, id: RoomId) -> &Arc<tokio::sync::Mutex<()>> {
@@ -200,10 +215,10 @@ impl Rooms {
         let Some((feed, store)) = loaded else { return Ok(None) };
         let flow = self.inner.flow.clone();
         let (room, writer) = Writer::new(id, feed, store, &self.inner.settings, flow, self.inner.clock.clone());
-        let soft = self.inner.lifecycle.soft().clone();
+        let lifecycle = self.inner.lifecycle.clone();
         // Before its writer looks for what was written while it was read.
         self.open().insert(id, Open { room: Arc::clone(&room), used_at: Instant::now() });
-        self.inner.lifecycle.spawn_one_of_many(writer.run(soft));
+        self.inner.lifecycle.spawn_one_of_many(writer.run(lifecycle));
         Ok(Some(room))
     }
 

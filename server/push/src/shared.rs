@@ -20,6 +20,8 @@ mod tails;
 mod viewers;
 mod wire;
 
+use std::time::Duration;
+
 use common::Platform;
 
 pub(crate) use self::link::Link;
@@ -30,6 +32,9 @@ pub(crate) use self::viewers::ViewerCounts;
 pub(crate) use self::wire::{Head as RemoteHead, Message, News, Page, Place};
 use crate::FeedsUrl;
 use crate::rooms::Rooms;
+
+/// A stop sees within so long that the last viewer has gone.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
 
 /// What the processes share. Clones are the same one.
 #[derive(Debug, Clone)]
@@ -55,10 +60,23 @@ impl Shared {
     pub(crate) fn follow(&self, rooms: &Rooms, revocations: &SharedRevocations, platform: &Platform) {
         let hear = news::hear(self.clone(), rooms.clone(), revocations.clone());
         let check = tails::check(self.clone(), rooms.clone(), platform.health.clone());
-        // To the hard end: viewers that are being sent away get what comes until then.
-        let hard = platform.lifecycle.hard().clone();
+        let (soft, hard) = (platform.lifecycle.soft().clone(), platform.lifecycle.hard().clone());
+        let rooms = rooms.clone();
+        // Viewers that are being sent away get what comes until the last has gone.
+        let last_has_gone = async move {
+            soft.cancelled().await;
+            while rooms.streams_open() > 0 {
+                tokio::time::sleep(LOOK_EVERY).await;
+            }
+        };
         platform.lifecycle.spawn("push.follow", async move {
-            _ = hard.run_until_cancelled(async { tokio::join!(hear, check) }).await;
+            let follow = async {
+                tokio::select! {
+                    _ = async { tokio::join!(hear, check) } => {}
+                    () = last_has_gone => {}
+                }
+            };
+            _ = hard.run_until_cancelled(follow).await;
         });
     }
 }

@@ -28,7 +28,7 @@ use crate::stream::{Arrival, Stream, guests_may_watch, jitter};
 
 const MAX_EVENTS: std::ops::RangeInclusive<u64> = 1..=100_000;
 const MAX_RATE_PER_S: u32 = 1_000;
-/// A room's file must have been read by then.
+/// A room's feed must have been read by then, and be as new as the viewer has seen it.
 const JOIN_DEADLINE: Duration = Duration::from_secs(2);
 /// A process that is full asks its viewers to come back within so long.
 const FULL_RETRY_MS: u64 = 15_000;
@@ -88,7 +88,14 @@ async fn open(
     if let Some((_, why)) = why_not.into_iter().find(|(applies, _)| *applies) {
         return Ok(come_back(why));
     }
-    let Ok(Ok(viewing)) = tokio::time::timeout(JOIN_DEADLINE, push.rooms.join(room)).await else {
+    let last_event_id = match headers.get("last-event-id") {
+        Some(header) => Some(header.to_str().unwrap_or_default().to_owned()),
+        None => parameters.last_event_id,
+    };
+    // An empty id is what a client sends that never got one.
+    let last_event_id = last_event_id.filter(|id| !id.is_empty()).map(|id| id.parse().ok());
+    let joining = push.rooms.join(room, last_event_id.flatten());
+    let Ok(Ok(viewing)) = tokio::time::timeout(JOIN_DEADLINE, joining).await else {
         return Ok(come_back(ROOM));
     };
     let no_such_room = || Problem::new(Code::NoSuchRoom, format!("there is no room {room}"));
@@ -96,14 +103,9 @@ async fn open(
     if identity.is_none() && !guests_may_watch(&viewing.room) {
         return Err(Problem::new(Code::NotSignedIn, "this room takes no guests; sign in to watch"));
     }
-    let last_event_id = match headers.get("last-event-id") {
-        Some(header) => Some(header.to_str().unwrap_or_default().to_owned()),
-        None => parameters.last_event_id,
-    };
     let arrival = Arrival {
         device: identity.as_deref().map(|identity| (identity.device, identity.user)),
-        // An empty id is what a client sends that never got one.
-        last_event_id: last_event_id.filter(|id| !id.is_empty()).map(|id| id.parse().ok()),
+        last_event_id,
         max_events: parameters.max_events,
         rate_per_s: parameters.rate,
         server_time_ms: push.platform.clock.now().0,

@@ -11,13 +11,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use common::telemetry::traces;
-use common::{Clock, Dynamic};
+use common::{Clock, Dynamic, Lifecycle};
 use idl::event::{EventType, SuppressedEvent};
 use idl::push::{Lane, Published};
 use idl::{Code, Refusal, RoomId};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
-use tokio_util::sync::CancellationToken;
 use tracing::{Instrument as _, Span};
 
 use crate::bucket::Flow;
@@ -113,8 +112,9 @@ impl Writer {
         (room, writer)
     }
 
-    /// Runs until it is closed, or the process stops and nothing comes any more.
-    pub(crate) async fn run(mut self, soft: CancellationToken) {
+    /// Runs until it is closed, or the process stops and nothing comes any more. A feed that
+    /// others write, too, is followed as long as it has viewers here.
+    pub(crate) async fn run(mut self, lifecycle: Lifecycle) {
         // However it ends: who waits to read the file again must not wait for ever.
         let _end = End(Arc::clone(&self.room));
         let is_shared = self.store.is_shared();
@@ -126,16 +126,19 @@ impl Writer {
             let totals_due = self.totals_due();
             let first = tokio::select! {
                 command = self.inbox.recv() => command,
-                () = self.room.is_behind(), if is_shared => {
-                    if let Err(error) = self.store.catch_up(&self.room).await {
+                asked = self.room.is_behind(), if is_shared => {
+                    match self.store.catch_up(&self.room).await {
+                        Ok(()) => self.room.confirm(asked),
                         // Whoever looks at the tails wakes this again when there is hope.
-                        tracing::debug!(room.id = %self.room.id, error = %format!("{error:#}"), "the feed can't be read");
+                        Err(error) => {
+                            tracing::debug!(room.id = %self.room.id, error = %format!("{error:#}"), "the feed can't be read");
+                        }
                     }
                     self.look_at_others();
                     continue;
                 }
                 () = sleep_until(totals_due) => None,
-                () = soft.cancelled() => {
+                () = stops(&lifecycle, is_shared.then_some(&*self.room)) => {
                     match tokio::time::timeout(QUIET_BEFORE_CLOSE, self.inbox.recv()).await {
                         Ok(command) => command,
                         Err(_) => break,
@@ -328,6 +331,14 @@ fn span_of(commands: &[Command]) -> Span {
         _ => None,
     });
     traces::standing_for(traces, || tracing::info_span!("push.write", calls = commands.len()))
+}
+
+/// Returns when the process stops and, in a shared feed, the room's last viewer has gone.
+async fn stops(lifecycle: &Lifecycle, shared: Option<&Room>) {
+    lifecycle.soft().cancelled().await;
+    while shared.is_some_and(|room| room.connections_here() > 0) && !lifecycle.hard().is_cancelled() {
+        _ = tokio::time::timeout(QUIET_BEFORE_CLOSE, lifecycle.hard().cancelled()).await;
+    }
 }
 
 async fn sleep_until(at: Option<Instant>) {

@@ -17,7 +17,7 @@ const BEGINS_WITHIN: Duration = Duration::from_secs(3);
 /// The longest wait for more of an object.
 const PIECE_WITHIN: Duration = Duration::from_secs(10);
 /// How often what breaks off is gone on with from there: a server restarts, or does not like
-/// to wait for a slow reader.
+/// to wait for a slow reader. Each pause before it is twice as long, three seconds in all.
 const RESUMED: u32 = 5;
 
 pub(super) fn client() -> anyhow::Result<reqwest::Client> {
@@ -64,10 +64,14 @@ impl Reader {
 
     pub(crate) async fn next(&mut self) -> anyhow::Result<Option<Bytes>> {
         while self.rest.is_empty() {
-            let more = match self.more().await {
-                Err(fault) if self.resumed < RESUMED => self.resume(fault).await,
-                more => more,
-            };
+            let mut more = self.more().await;
+            while let Err(fault) = more {
+                if self.resumed >= RESUMED {
+                    more = Err(fault);
+                    break;
+                }
+                more = self.resume(fault).await;
+            }
             let more = more.map_err(|fault| self.s3.failed(fault));
             let Some(more) = more.with_context(|| format!("reading {}", self.key))? else { return Ok(None) };
             self.come += more.len() as u64;
@@ -83,14 +87,18 @@ impl Reader {
 
     /// Goes on where it broke off, if the object is still the same.
     async fn resume(&mut self, broke: Fault) -> Result<Option<Bytes>, Fault> {
+        tokio::time::sleep(AGAIN_AFTER * 2_u32.pow(self.resumed)).await;
         self.resumed += 1;
-        tokio::time::sleep(AGAIN_AFTER * self.resumed).await;
         match request(&self.s3, &self.key, self.come, self.etag.as_ref()).await {
             Ok(response) if self.come == 0 || response.status() == StatusCode::PARTIAL_CONTENT => {
                 self.response = response;
             }
             Err(fault @ Fault::Away(_)) => return Err(fault),
-            _ => return Err(broke),
+            _ => {
+                // It is another object now, or gone: no further try would find this one.
+                self.resumed = RESUMED;
+                return Err(broke);
+            }
         }
         self.more().await
     }

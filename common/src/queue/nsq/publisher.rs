@@ -25,10 +25,10 @@ const MAX_UNACKNOWLEDGED: usize = 1_000;
 /// A connection that does not come about, or does not acknowledge, within this is given up.
 const CONNECTED_WITHIN: Duration = Duration::from_secs(1);
 const ACKNOWLEDGED_WITHIN: Duration = Duration::from_secs(2);
-/// After no server could be reached.
+/// After no server could be reached, or one took nothing.
 const AGAIN_AFTER: Duration = Duration::from_millis(250);
-/// What has been sent so often is not what nsqd wants; it is thrown away, and counted.
-const MAX_SENT: u32 = 10;
+/// What so many connections broke at is not what nsqd wants; it is thrown away, and counted.
+const MAX_BROKE: u32 = 10;
 /// After a stop the task ends when nothing was published for so long, and after this anyway.
 const QUIET: Duration = Duration::from_millis(200);
 const MOST_AFTER_STOP: Duration = Duration::from_secs(3);
@@ -44,7 +44,8 @@ pub(super) struct Publisher {
 struct Publication {
     topic: Arc<NSQTopic>,
     bytes: Vec<u8>,
-    sent: u32,
+    /// Connections that broke when this was the next to be acknowledged.
+    broke: u32,
     sent_at: Instant,
     acknowledged: Option<oneshot::Sender<()>>,
     span: Lasting,
@@ -55,7 +56,8 @@ impl Publisher {
         let (sender, waiting) = mpsc::channel(MAX_WAITING);
         let is_away = Arc::new(AtomicBool::new(false));
         let soft = lifecycle.soft().clone();
-        let sending = Sending { nsqds, waiting, is_away: Arc::clone(&is_away), unacknowledged: VecDeque::new(), soft };
+        let (away, unacknowledged) = (Arc::clone(&is_away), VecDeque::new());
+        let sending = Sending { nsqds, waiting, is_away: away, unacknowledged, is_taken: false, soft };
         lifecycle.spawn("queue.publisher", sending.run());
         Self { waiting: sender, is_away }
     }
@@ -94,7 +96,7 @@ impl Publisher {
 
 impl Publication {
     fn new(topic: Arc<NSQTopic>, bytes: Vec<u8>, acknowledged: Option<oneshot::Sender<()>>) -> Self {
-        Self { topic, bytes, sent: 0, sent_at: Instant::now(), acknowledged, span: Lasting::default() }
+        Self { topic, bytes, broke: 0, sent_at: Instant::now(), acknowledged, span: Lasting::default() }
     }
 }
 
@@ -119,6 +121,8 @@ struct Sending {
     is_away: Arc<AtomicBool>,
     /// What was sent by the present connection, in order; or is to be, by the next.
     unacknowledged: VecDeque<Publication>,
+    /// The present connection has acknowledged something.
+    is_taken: bool,
     soft: CancellationToken,
 }
 
@@ -141,15 +145,26 @@ impl Sending {
                 producer = connected => producer,
                 () = stops => break,
             };
-            self.note_away(false);
+            self.is_taken = false;
             match self.serve(producer, &mut cut).await {
                 End::Stopped => break,
-                End::Broken => {}
+                End::Broken => self.broke().await,
             }
         }
         let lost = self.unacknowledged.len() + self.waiting.len();
         if lost > 0 {
             tracing::warn!(messages = lost, "the queue did not take everything before the stop");
+        }
+    }
+
+    /// A server that is there and takes nothing is away, too, until one acknowledges.
+    async fn broke(&mut self) {
+        let Some(first) = self.unacknowledged.front_mut() else { return };
+        first.broke += 1;
+        if !self.is_taken {
+            self.note_away(true);
+            self.nsqds.rotate_left(1);
+            tokio::time::sleep(AGAIN_AFTER).await;
         }
     }
 
@@ -184,6 +199,9 @@ impl Sending {
                 self.unacknowledged.append(&mut again);
                 return End::Broken;
             }
+        }
+        if self.unacknowledged.is_empty() {
+            self.note_away(false);
         }
         let soft = self.soft.clone();
         loop {
@@ -222,13 +240,12 @@ impl Sending {
 
     /// Sends a publication, or keeps it for the next connection.
     async fn send(&mut self, producer: &mut NSQProducer, mut publication: Publication) -> Result<(), ()> {
-        if publication.sent >= MAX_SENT {
+        if publication.broke >= MAX_BROKE {
             tracing::error!(body = %String::from_utf8_lossy(&publication.bytes), "no nsqd takes a message; it is dropped");
             metrics::counter!("goligoli_queue_dropped_total").increment(1);
             publication.span.fail(|| "dropped".to_owned(), || "no nsqd takes it".to_owned());
             return Ok(());
         }
-        publication.sent += 1;
         publication.sent_at = Instant::now();
         // Never waits: it has room for more than may be unacknowledged.
         let sent = producer.publish(&publication.topic, publication.bytes.clone()).await;
@@ -237,6 +254,9 @@ impl Sending {
     }
 
     fn acknowledge(&mut self) {
+        if !std::mem::replace(&mut self.is_taken, true) {
+            self.note_away(false);
+        }
         if let Some(waits) = self.unacknowledged.pop_front().and_then(|publication| publication.acknowledged) {
             // Whoever waited has given up.
             _ = waits.send(());

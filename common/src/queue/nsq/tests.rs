@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 use std::process::Stdio;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use serde_json::Value;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -277,6 +277,54 @@ async fn a_process_starts_and_stops_without_its_queue() {
     let began = std::time::Instant::now();
     lifecycle.stop(Duration::from_secs(10)).await;
     assert!(began.elapsed() < Duration::from_secs(8));
+}
+
+/// An nsqd that shakes hands and then breaks each connection at its first publication; counts them.
+async fn refusing_nsqd() -> (u16, Arc<AtomicU32>) {
+    const SETTINGS: &str = r#"{"max_rdy_count":9,"version":"1","max_msg_timeout":9,"msg_timeout":9,"tls_v1":false,
+        "deflate":false,"deflate_level":0,"max_deflate_level":0,"snappy":false,"sample_rate":0,"auth_required":false,
+        "output_buffer_size":9,"output_buffer_timeout":9}"#;
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let refused = Arc::new(AtomicU32::new(0));
+    let count = Arc::clone(&refused);
+    Lifecycle::new().spawn_one_of_many(async move {
+        while let Ok((mut near, _)) = listener.accept().await {
+            let count = Arc::clone(&count);
+            Lifecycle::new().spawn_one_of_many(async move {
+                let (mut seen, mut piece) = (Vec::new(), [0; 4096]);
+                let mut is_known = false;
+                while let Ok(n @ 1..) = near.read(&mut piece).await {
+                    seen.extend_from_slice(&piece[..n]);
+                    if seen.windows(4).any(|part| part == b"PUB ") {
+                        count.fetch_add(1, Ordering::SeqCst);
+                        return;
+                    }
+                    if !is_known && seen.ends_with(b"}") {
+                        is_known = true;
+                        let bytes = u32::try_from(SETTINGS.len() + 4).unwrap();
+                        let frame = [&bytes.to_be_bytes()[..], &[0; 4], SETTINGS.as_bytes()].concat();
+                        near.write_all(&frame).await.unwrap();
+                    }
+                }
+            });
+        }
+    });
+    (port, refused)
+}
+
+#[tokio::test]
+async fn an_nsqd_that_takes_nothing_is_away_and_is_not_hammered() {
+    let (port, refused) = refusing_nsqd().await;
+    let (lifecycle, topic) = (Lifecycle::new(), topic("refused"));
+    let queue = Queue::connect(&format!("nsq://127.0.0.1:1?nsqd=127.0.0.1:{port}"), &lifecycle).unwrap();
+    queue.publish(topic, "one".to_owned()).unwrap();
+    queue.publish(topic, "another".to_owned()).unwrap();
+    tokio::time::sleep(Duration::from_millis(1_500)).await;
+    let (tries, told) = (refused.load(Ordering::SeqCst), queue.publish(topic, "late".to_owned()));
+    assert!((2..=7).contains(&tries), "{tries} in one and a half seconds");
+    assert!(told.is_err(), "whoever publishes is told");
+    lifecycle.stop(Duration::from_secs(10)).await;
 }
 
 /// Passes bytes on to a server, or swallows them.

@@ -122,6 +122,15 @@ async fn operators_see_how_it_is() {
         assert!(tokio::time::Instant::now() < deadline, "{:?}", site.platform.health.parts());
         tokio::task::yield_now().await;
     }
+    // After that a push that is away is told, and is no reason to send everybody elsewhere.
+    let away = idl::Refusal::new(idl::Code::Unavailable, "push is away");
+    site.platform.health.report("db", Ok(()));
+    site.behind.refuse_only("FollowRevocations", away);
+    while site.platform.health.degraded().is_empty() {
+        assert!(tokio::time::Instant::now() < deadline, "it is told that push is away");
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(site.get("/readyz").send().await.status(200).json()["parts"]["revocations"], "degraded: push is away");
     assert_eq!(site.get("/readyz").send().await.status(200).json()["parts"]["db"], "ok");
     site.platform.health.report("disk", Err("full".to_owned()));
     let red = site.get("/readyz").send().await.problem(503, "unavailable");

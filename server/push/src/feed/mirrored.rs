@@ -1,6 +1,7 @@
 //! A feed that other processes write, too: how this one's copy of it follows.
 
 use crate::feed::Feed;
+use crate::frame::Position;
 use crate::record::{Event, Head, Retention, Revision};
 use crate::shared::{News, Page, Place, RemoteHead};
 
@@ -37,6 +38,12 @@ impl Feed {
     /// Where this copy is.
     pub(crate) fn place(&self) -> Place {
         Place { epoch: self.epoch, at: self.at, first: self.first, last: self.last() }
+    }
+
+    /// Whether a viewer has seen what this copy does not have: it lags, or it was lost.
+    pub(crate) fn lacks(&self, seen: Position) -> bool {
+        let is_blank = self.at.tag == 0;
+        is_blank || seen.epoch > self.epoch || (seen.epoch == self.epoch && seen.seq > self.last())
     }
 
     /// The number of the latest event that told the totals; 0 before the first.

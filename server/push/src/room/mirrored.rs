@@ -1,8 +1,10 @@
 //! A room whose feed other processes write, too.
 
 use std::sync::PoisonError;
+use std::sync::atomic::Ordering;
 
 use idl::event::{RoomState, SuppressedEvent};
+use idl::{Code, Refusal};
 
 use super::Room;
 use crate::feed::{Feed, Followed, Taken};
@@ -76,9 +78,36 @@ impl Room {
         self.behind.notify_one();
     }
 
-    /// Returns when something is to be read that others wrote.
-    pub(crate) async fn is_behind(&self) {
+    /// Returns when something is to be read that others wrote: what [`confirm`](Self::confirm)
+    /// takes when it was.
+    pub(crate) async fn is_behind(&self) -> u64 {
         self.behind.notified().await;
+        self.reads_asked.load(Ordering::SeqCst)
+    }
+
+    /// The copy is as new as it was in Redis after so many had asked for that.
+    pub(crate) fn confirm(&self, asked: u64) {
+        self.confirmed.send_replace(asked);
+    }
+
+    /// Returns when the copy is as new as the feed is in Redis now; that takes as long as Redis
+    /// is away. Those who wait together are one read.
+    ///
+    /// # Errors
+    /// The writer has ended.
+    pub(crate) async fn confirmed(&self) -> Result<(), Refusal> {
+        let mut confirmed = self.confirmed.subscribe();
+        let asked = self.reads_asked.fetch_add(1, Ordering::SeqCst) + 1;
+        self.fall_behind();
+        tokio::select! {
+            _ = confirmed.wait_for(|confirmed| *confirmed >= asked) => Ok(()),
+            () = self.ended.cancelled() => Err(Refusal::new(Code::Unavailable, "the room's writer has ended")),
+        }
+    }
+
+    /// Whether other processes write the feed, too.
+    pub(crate) const fn is_shared(&self) -> bool {
+        self.decided.is_some()
     }
 
     /// Counts what this process has decided: this change, drafted when the totals were `before`.

@@ -74,6 +74,19 @@ async fn a_load_goes_on_and_keeps_its_turn_when_nobody_waits_for_it_any_more() {
     assert!(turn.is_ok() && rooms.in_memory(ROOM).is_some(), "what was read is there");
 }
 
+#[tokio::test]
+async fn a_room_whose_writer_has_ended_is_read_again_by_who_comes_next() {
+    let folder = tempfile::tempdir().unwrap();
+    let rooms = rooms(&folder);
+    assert_eq!(shown_of_crowd(&rooms, ROOM, 1, 3).await, 3);
+    let before = rooms.find(ROOM).await.unwrap().unwrap();
+    before.close().await;
+    let viewing = rooms.join(ROOM, None).await.unwrap().unwrap();
+    assert!(!viewing.room.has_ended() && !Arc::ptr_eq(&viewing.room, &before));
+    assert_eq!(viewing.room.feed().last(), before.feed().last());
+    assert_eq!(shown_of_crowd(&rooms, ROOM, 4, 1).await, 1);
+}
+
 #[tokio::test(start_paused = true)]
 async fn no_room_shows_more_than_the_process_can_afford() {
     const VIEWERS: usize = 500;
@@ -83,7 +96,7 @@ async fn no_room_shows_more_than_the_process_can_afford() {
     assert_eq!(shown_of_crowd(&rooms, QUIET_ROOM, 1, 10).await, 10);
     let mut viewings = Vec::new();
     for _ in 0..VIEWERS {
-        viewings.push(rooms.join(ROOM).await.unwrap().unwrap());
+        viewings.push(rooms.join(ROOM, None).await.unwrap().unwrap());
     }
     let said = async {
         // House keeping has looked once, and looks again after the rush.

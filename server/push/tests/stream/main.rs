@@ -8,6 +8,7 @@ mod stores;
 mod delivery;
 mod ends;
 mod faults;
+mod lagging;
 mod lotteries;
 mod rates;
 mod resume;

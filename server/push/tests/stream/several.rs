@@ -117,6 +117,42 @@ async fn the_viewers_of_a_node_that_ends_go_on_at_another_without_loss() {
 }
 
 #[tokio::test]
+async fn the_viewers_of_a_node_that_drains_get_what_is_written_there_and_elsewhere() {
+    on_redis(async {
+        let (one, two) = two(|| Settings { drain_ms: 600_000_000, ..settings() }).await;
+        let mut viewer = one.watch("").await;
+        one.say([1]).await;
+        viewer.numbers_until(1).await;
+        one.platform.lifecycle.soft().cancel();
+        tokio::time::sleep(Duration::from_millis(800)).await;
+        two.say([2]).await;
+        one.say([3]).await;
+        two.say([4]).await;
+        assert_eq!(viewer.numbers_until(4).await, [2, 3, 4]);
+        drop(viewer);
+        tokio::time::sleep(Duration::from_millis(1_200)).await;
+        assert!(one.publish(vec![danmaku(5)]).await.is_err(), "nobody watches there");
+        two.say([6]).await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_stop_without_viewers_is_short() {
+    on_redis(async {
+        let one = Bench::start(settings()).await;
+        let mut viewer = one.watch("").await;
+        one.say([1]).await;
+        viewer.numbers_until(1).await;
+        drop(viewer);
+        let began = std::time::Instant::now();
+        one.platform.lifecycle.stop(Duration::from_secs(8)).await;
+        assert!(began.elapsed() < Duration::from_secs(2), "{:?}", began.elapsed());
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn what_is_deleted_on_one_node_does_not_come_back_on_another() {
     on_redis(async {
         let (one, two) = two(settings).await;

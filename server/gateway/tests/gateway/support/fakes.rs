@@ -353,6 +353,9 @@ impl Push for Behind {
         self.answer(request, RoomActivities { by, items: vec![activity] }).await
     }
     async fn revocations(self, _: Context, request: FollowRevocations) -> Result<RevocationPage, Refusal> {
+        if let Some(refusal) = self.refusals.lock().unwrap().get("FollowRevocations") {
+            return Err(refusal.clone());
+        }
         tokio::time::sleep(Duration::from_millis(request.wait_ms)).await;
         Ok(RevocationPage { revocations: Vec::new(), next: "1-0".to_owned() })
     }
