@@ -4,8 +4,9 @@
 
 use std::path::Path;
 
-use figment::Figment;
 use figment::providers::{Env, Format as _, Toml};
+use figment::value::{Dict, Map, Value};
+use figment::{Figment, Metadata, Profile, Provider};
 use serde::Serializer;
 use serde::de::DeserializeOwned;
 
@@ -60,11 +61,61 @@ pub fn hide_password(url: &str) -> String {
 }
 
 fn extract<T: DeserializeOwned>(layers: Figment, shared: &str) -> Result<T, ConfigError> {
+    let environment = Environment::over(&layers);
     layers
-        .merge(Env::prefixed(ENV_PREFIX).ignore(&["config", "token"]).split("__"))
+        .merge(environment)
         .merge(Toml::string(shared))
         .extract()
         .map_err(|error| ConfigError(error.to_string().replace('\n', " ")))
+}
+
+/// The environment's keys. A value there has no type but the one that it looks like: where the
+/// layers below have a text, it is one, digits or not.
+struct Environment {
+    variables: Env,
+    texts: Vec<(String, String)>,
+}
+
+impl Environment {
+    fn over(layers: &Figment) -> Self {
+        let variables = Env::prefixed(ENV_PREFIX).ignore(&["config", "token"]).split("__");
+        let is_text = |value: &Value| matches!(value, Value::String(..) | Value::Char(..));
+        let looks_otherwise = |text: &str| text.parse::<Value>().is_ok_and(|value| !is_text(&value));
+        let texts = variables
+            .iter()
+            .map(|(key, text)| (key.to_string(), text))
+            .filter(|(key, text)| layers.find_value(key).is_ok_and(|below| is_text(&below)) && looks_otherwise(text))
+            .collect();
+        Self { variables, texts }
+    }
+}
+
+impl Provider for Environment {
+    fn metadata(&self) -> Metadata {
+        self.variables.metadata()
+    }
+
+    fn data(&self) -> figment::Result<Map<Profile, Dict>> {
+        let mut data = self.variables.data()?;
+        for (key, text) in &self.texts {
+            for dict in data.values_mut() {
+                put(dict, key, text);
+            }
+        }
+        Ok(data)
+    }
+}
+
+/// Puts a text in the place of what is there under a key with dots.
+fn put(dict: &mut Dict, key: &str, text: &str) {
+    match key.split_once('.') {
+        None => _ = dict.insert(key.to_owned(), Value::from(text)),
+        Some((level, rest)) => {
+            if let Some(Value::Dict(_, below)) = dict.get_mut(level) {
+                put(below, rest, text);
+            }
+        }
+    }
 }
 
 #[cfg(test)]

@@ -114,8 +114,8 @@ impl Discovery {
     /// Says that these instances run in this process, all at once, and goes on saying so, also
     /// after an outage of the registry.
     ///
-    /// An instance of a process that died before, on this machine and at this address, is taken
-    /// over at once; of any other its lease is waited for.
+    /// An instance of a process that died before, on this machine, in this network namespace and
+    /// at this address, is taken over at once; of any other its lease is waited for.
     ///
     /// # Errors
     /// One of the ids is taken, an id or address is malformed, or the registry does not answer

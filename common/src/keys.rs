@@ -6,6 +6,7 @@ use anyhow::Context as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 
 use crate::data_dir::write_whole;
+use crate::secret::Quoted;
 
 /// A symmetric key. Debug does not show it.
 #[derive(Clone, PartialEq, Eq)]
@@ -77,7 +78,7 @@ impl Serialize for ConfiguredKey {
 
 impl<'de> Deserialize<'de> for ConfiguredKey {
     fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(d)?;
+        let text = d.deserialize_any(Quoted)?;
         if text.is_empty() {
             return Ok(Self(None));
         }

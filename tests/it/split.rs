@@ -152,7 +152,7 @@ async fn a_split_site_is_refused_without_what_it_needs() {
         let ran = server.operate(&arguments).await;
         assert!(!ran.ok && ran.err.lines().count() == 1 && ran.err.contains(says), "{says}: {} {}", ran.out, ran.err);
     };
-    let user = || process("user", &[("user", free_port())]);
+    let user = || process("user", &[("user", free_port()), ("push", free_port())]);
     refused(Setup::new().alone().set("RPC__SECRET", "x"), "db.url").await;
     refused(user().unset("ACCESS__SIGNING_KEY"), "access.signing_key").await;
     refused(user().unset("USER__REFRESH_KEY"), "user.refresh_key").await;
@@ -161,6 +161,68 @@ async fn a_split_site_is_refused_without_what_it_needs() {
     refused(user().set("RPC__SECRET", "short"), "rpc.secret").await;
     refused(user().set("RPC__LISTEN", "0.0.0.0:0"), "rpc.advertise").await;
     refused(user().set("RPC__TLS__CA", "nowhere.pem"), "rpc.tls").await;
+    refused(process("user", &[("user", free_port())]), "discovery.url").await;
+    refused(user().set("DISCOVERY__SERVICES", "{push=[]}"), "discovery.services.push").await;
+    let other_key = format!(r#"["{}"]"#, "0a".repeat(32));
+    refused(user().set("ACCESS__PUBLIC_KEYS", &other_key), "access.signing_key and access.public_keys").await;
+}
+
+#[tokio::test]
+async fn texts_that_look_like_numbers_are_texts_and_are_not_printed() {
+    let server = Setup::new().alone().prepare();
+    let (password, digits) = ("20240101", "12".repeat(32));
+    let variables = [
+        ("GOLIGOLI_DISCOVERY__PASSWORD", password),
+        ("GOLIGOLI_RPC__SECRET", "true"),
+        ("GOLIGOLI_RPC__INSTANCE", "1"),
+        ("GOLIGOLI_OBJECTS__SECRET_KEY", "[1.50]"),
+        ("GOLIGOLI_USER__REFRESH_KEY", &digits),
+        ("GOLIGOLI_RPC__MAX_IN_FLIGHT", "7"),
+    ];
+    let config = server.operate_with(&["config"], &variables).await;
+    assert!(config.ok, "{} {}", config.out, config.err);
+    assert!(config.out.contains("instance = \"1\"") && config.out.contains("max_in_flight = 7"), "{}", config.out);
+    assert_eq!(config.out.matches("***").count(), 4, "{}", config.out);
+}
+
+#[tokio::test]
+async fn the_doctor_looks_at_what_is_between_processes() {
+    let server = Setup::new().alone().prepare();
+    let well = server.operate(&["doctor"]).await;
+    assert!(
+        ["rpc", "access", "traces.url"].iter().all(|key| well.out.contains(&format!("ok       {key}"))),
+        "{}",
+        well.out
+    );
+    let (other_key, away) = (format!(r#"["{}"]"#, "0a".repeat(32)), format!("http://127.0.0.1:{}", free_port()));
+    for (variables, says) in [
+        (vec![("GOLIGOLI_RPC__SECRET", "too-short")], "rpc.secret"),
+        (vec![("GOLIGOLI_RPC__LISTEN", "127.0.0.1:0")], "rpc: "),
+        (vec![("GOLIGOLI_RPC__TLS__CA", "nowhere.pem")], "rpc.tls.ca"),
+        (vec![("GOLIGOLI_TRACES__URL", "nowhere")], "traces.url"),
+        (vec![("GOLIGOLI_TRACES__URL", away.as_str())], "traces.url"),
+        (
+            vec![("GOLIGOLI_ACCESS__SIGNING_KEY", SIGNING_KEY), ("GOLIGOLI_ACCESS__PUBLIC_KEYS", other_key.as_str())],
+            "access.signing_key and access.public_keys",
+        ),
+    ] {
+        let ill = server.operate_with(&["doctor"], &variables).await;
+        assert!(!ill.ok && ill.out.contains(&format!("problem  {says}")), "{says}: {}", ill.out);
+    }
+}
+
+#[tokio::test]
+async fn a_process_with_all_services_is_seen_by_who_needs_it_stopped() {
+    let Some(etcd) = common::native::server("NATIVE_ETCD_URL") else { return };
+    let servers = etcd.rsplit("//").next().unwrap().trim_end_matches('/');
+    let url = format!("etcd://{servers}?prefix=test-{:x}", rand::random::<u64>());
+    let site = || Setup::new().alone().set("DISCOVERY__URL", &url).set("RPC__DRAIN_MS", "100");
+    let (mut running, other) = (site().start().await, site().prepare());
+    let refused = other.operate(&["admin", "restored"]).await;
+    assert!(!refused.ok && refused.err.contains("stop all processes of the site first: site "), "{}", refused.err);
+    assert!(running.terminate().await.success());
+    let refused = other.operate(&["admin", "restored"]).await;
+    assert!(!refused.err.contains("stop all processes"), "{}", refused.err);
 }
 
 #[tokio::test]

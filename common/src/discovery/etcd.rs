@@ -52,10 +52,11 @@ impl Registry {
     }
 
     pub(super) async fn announce(&self, instances: Vec<Instance>) -> anyhow::Result<Announcement> {
-        let mut keeper = Keeper { etcd: self.etcd.clone(), entries: Vec::new(), leases: Vec::new() };
+        let mut keeper =
+            Keeper { etcd: self.etcd.clone(), entries: Vec::new(), leases: Vec::new(), was_announced: false };
         for instance in instances {
             let key = self.etcd.key(&format!("instances/{}/{}", instance.service, instance.id));
-            keeper.entries.push((key, Entry { instance, machine: boot_id() }));
+            keeper.entries.push((key, Entry { instance, machine: place() }));
         }
         let give_up = Instant::now() + PREDECESSOR;
         while let Err(error) = keeper.register().await {
@@ -85,8 +86,8 @@ impl Registry {
 struct Entry {
     #[serde(flatten)]
     instance: Instance,
-    /// The machine's boot id. A configuration that was copied to another machine may have the
-    /// same address in it, but not this.
+    /// See [`place`]. A configuration that was copied to another machine, or to another
+    /// container on this one, may have the same address in it, but not this.
     machine: Option<String>,
 }
 
@@ -97,6 +98,14 @@ impl Entry {
     }
 }
 
+/// Where only one process can listen at an address: the machine's boot id and the network
+/// namespace, which containers have for themselves. `None`: that is not known.
+pub(super) fn place() -> Option<String> {
+    use std::os::unix::fs::MetadataExt as _;
+    let network = std::fs::metadata("/proc/self/ns/net").ok()?.ino();
+    Some(format!("{}/{network}", boot_id()?))
+}
+
 /// Keeps what a process has announced.
 struct Keeper {
     etcd: Etcd,
@@ -104,6 +113,8 @@ struct Keeper {
     entries: Vec<(String, Entry)>,
     /// The leases that entries of this process may be under, the current one last.
     leases: Vec<i64>,
+    /// Whoever has an entry of ours since then is no dead predecessor.
+    was_announced: bool,
 }
 
 impl Keeper {
@@ -118,7 +129,7 @@ impl Keeper {
             let holder = answer.kvs().first();
             if let Some(holder) = holder.filter(|holder| !self.leases.contains(&holder.lease())) {
                 let other: Option<Entry> = serde_json::from_slice(holder.value()).ok();
-                if !other.as_ref().is_some_and(|other| entry.succeeds(other)) {
+                if self.was_announced || !other.as_ref().is_some_and(|other| entry.succeeds(other)) {
                     let other = other.map_or_else(|| "an unknown address".to_owned(), |other| other.instance.address);
                     anyhow::bail!("{key} is held by another process, at {other}: two instances need two ids");
                 }
@@ -138,21 +149,29 @@ impl Keeper {
         let puts: Vec<TxnOp> = values.into_iter().map(put).collect();
         let done = in_time(session.txn(Txn::new().when(conditions).and_then(puts))).await?;
         anyhow::ensure!(done.succeeded(), "another process announces the same id at this moment");
+        self.was_announced = true;
         Ok(())
     }
 
-    /// Keeps the lease alive, and registers again when it has ended.
+    /// Keeps the lease alive, and registers again when it has ended or an entry is not there.
     async fn keep(&mut self) {
         let mut pause = KEEP;
         let mut was_well = true;
         loop {
             sleep(pause).await;
             let outcome = match self.prolong().await {
+                Ok(None) => Ok(()),
+                Ok(Some(key)) => {
+                    if was_well {
+                        tracing::warn!(key, "an entry of this process is not in etcd any more; announcing it again");
+                    }
+                    self.register().await
+                }
                 Err(error) if is_lease_gone(&error) => {
                     tracing::warn!("the lease of this process has ended in etcd; announcing it again");
                     self.register().await
                 }
-                outcome => outcome,
+                Err(error) => Err(error),
             };
             let is_well = outcome.is_ok();
             pause = if is_well { KEEP } else { RETRY };
@@ -169,11 +188,18 @@ impl Keeper {
         }
     }
 
-    async fn prolong(&self) -> anyhow::Result<()> {
+    /// Returns the key of an entry that was deleted, or that another process has.
+    async fn prolong(&self) -> anyhow::Result<Option<&str>> {
         let lease = *self.leases.last().context("nothing was announced")?;
         let mut session = self.etcd.session().await?;
         in_time(session.lease_keep_alive(lease)).await?;
-        Ok(())
+        for (key, _) in &self.entries {
+            let answer = in_time(session.get(key.as_str(), None)).await?;
+            if !answer.kvs().first().is_some_and(|entry| self.leases.contains(&entry.lease())) {
+                return Ok(Some(key));
+            }
+        }
+        Ok(None)
     }
 
     async fn revoke(&self) {

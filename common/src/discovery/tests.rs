@@ -163,11 +163,14 @@ async fn who_takes_the_place_of_a_dead_one_listens_where_it_did() {
     let Some(url) = native::server("NATIVE_ETCD_URL") else { return };
     let [(one, _), _] = two(servers(&url)).await;
     let etcd = one.etcd().unwrap();
-    let here = crate::clock::boot_id().expect("the tests run on Linux");
+    let here = super::etcd::place().expect("the tests run on Linux");
+    let machine = crate::clock::boot_id().unwrap();
     let cases = [
         ("127.0.0.1:1", Some(here.as_str()), true),
         // A copy of the configuration on another machine, or of a process that does not know its own.
         ("127.0.0.1:1", Some("another machine"), false),
+        // Another container on this machine.
+        ("127.0.0.1:1", Some(machine.as_str()), false),
         ("127.0.0.1:1", None, false),
         ("127.0.0.1:2", Some(here.as_str()), false),
     ];
@@ -184,6 +187,33 @@ async fn who_takes_the_place_of_a_dead_one_listens_where_it_did() {
         assert_eq!(begin.elapsed() < SOON, at_once, "{address} {machine:?}: {:?}", begin.elapsed());
         successor.revoke().await;
     }
+}
+
+#[tokio::test]
+async fn who_is_deleted_announces_itself_again_unless_another_took_its_place() {
+    let Some(url) = native::server("NATIVE_ETCD_URL") else { return };
+    let [(one, _), (other, _)] = two(servers(&url)).await;
+    let etcd = other.etcd().unwrap();
+    let mut push = other.instances("push");
+    let announced = one.announce(vec![instance("push", "a", 1)]).await.unwrap();
+    sees(&mut push, &["a"], SOON).await;
+    let mut session = etcd.session().await.unwrap();
+    let key = etcd.key("instances/push/a");
+    session.delete(key.as_str(), None).await.unwrap();
+    sees(&mut push, &[], SOON).await;
+    sees(&mut push, &["a"], 5 * SOON).await;
+    // It lives: it is not to be pushed aside, neither by who says to be at the same place.
+    let taken = serde_json::json!({
+        "id": "a", "service": "push", "address": "127.0.0.1:1", "contract": 9, "machine": super::etcd::place()
+    });
+    session.put(key.as_str(), taken.to_string(), None).await.unwrap();
+    tokio::time::sleep(5 * SOON).await;
+    assert_eq!(push.borrow()[0].contract, 9);
+    session.delete(key.as_str(), None).await.unwrap();
+    sees(&mut push, &[], SOON).await;
+    sees(&mut push, &["a"], 5 * SOON).await;
+    assert_eq!(push.borrow()[0].contract, 3);
+    announced.revoke().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -58,6 +58,8 @@ pub(crate) struct Peer<Req, Resp> {
     aside_until: Mutex<Option<Instant>>,
     /// The registry has it no more.
     gone: AtomicBool,
+    /// Connections that nobody keeps up any more.
+    given_up: Mutex<Vec<usize>>,
 }
 
 impl<Req, Resp> Peer<Req, Resp> {
@@ -70,6 +72,7 @@ impl<Req, Resp> Peer<Req, Resp> {
             timeouts: AtomicU32::new(0),
             aside_until: Mutex::default(),
             gone: AtomicBool::new(false),
+            given_up: Mutex::default(),
         })
     }
 
@@ -90,8 +93,23 @@ impl<Req, Resp> Peer<Req, Resp> {
         self.in_flight.load(Ordering::Relaxed)
     }
 
-    pub(crate) fn set_gone(&self, gone: bool) {
+    /// Whether the registry has it. If it does again, returns the connections that nobody keeps
+    /// up any more: they need new keepers.
+    #[must_use]
+    pub(crate) fn set_gone(&self, gone: bool) -> Vec<usize> {
+        let mut given_up = self.given_up.lock().unwrap_or_else(PoisonError::into_inner);
         self.gone.store(gone, Ordering::Relaxed);
+        if gone { Vec::new() } else { std::mem::take(&mut given_up) }
+    }
+
+    /// Whether connection `n` is not to be kept up any more; then it has no keeper.
+    fn gives_up(&self, n: usize) -> bool {
+        let mut given_up = self.given_up.lock().unwrap_or_else(PoisonError::into_inner);
+        let gone = self.is_gone();
+        if gone {
+            given_up.push(n);
+        }
+        gone
     }
 
     pub(crate) fn is_gone(&self) -> bool {
@@ -129,8 +147,18 @@ impl<Req, Resp> Peer<Req, Resp> {
         until.is_some_and(|until| Instant::now() < until)
     }
 
-    fn set_line(&self, n: usize, line: Option<Line<Req, Resp>>) {
-        self.lines.lock().unwrap_or_else(PoisonError::into_inner)[n] = line;
+    /// `false`: the registry lost it while it was dialled, and nobody may know it any more.
+    fn raise(&self, n: usize, line: Line<Req, Resp>) -> bool {
+        let mut lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
+        let gone = self.is_gone();
+        if !gone {
+            lines[n] = Some(line);
+        }
+        !gone
+    }
+
+    fn lower(&self, n: usize) {
+        self.lines.lock().unwrap_or_else(PoisonError::into_inner)[n] = None;
     }
 }
 
@@ -160,7 +188,7 @@ where
     /// Keeps connection `n` up until the registry has lost the instance.
     pub(crate) async fn keep(self: Arc<Self>, n: usize, dialling: Arc<Dialling>) {
         let (mut wait, mut said) = (DIAL_AGAIN.0, None);
-        while !self.is_gone() {
+        while !self.gives_up(n) {
             match self.dial(&dialling).await {
                 Ok((io, contract)) => {
                     if said.take().is_some() {
@@ -219,7 +247,9 @@ where
         let NewClient { client, dispatch } =
             tarpc::client::new(config, Caller::<Tracked<Req>, Resp>::new(io, Arc::clone(&pulse)));
         let line = Line { channel: client, pulse: Arc::clone(&pulse), contract, up_since: Instant::now() };
-        self.set_line(n, Some(line));
+        if !self.raise(n, line) {
+            return;
+        }
         dialling.changed.send_replace(());
         let left = async {
             while !pulse.is_leaving() {
@@ -227,7 +257,7 @@ where
             }
             tokio::time::sleep(LINGER).await;
             // Nobody begins a call on it any more; those that are under way hold it open.
-            self.set_line(n, None);
+            self.lower(n);
             std::future::pending::<()>().await;
         };
         tokio::select! {
@@ -239,7 +269,7 @@ where
             }
             () = left => {}
         }
-        self.set_line(n, None);
+        self.lower(n);
         dialling.changed.send_replace(());
     }
 }

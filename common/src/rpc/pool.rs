@@ -99,29 +99,28 @@ async fn follow<Req, Resp>(
 {
     loop {
         let seen = Arc::clone(&instances.borrow_and_update());
-        let mut fresh = Vec::new();
+        let mut unkept = Vec::new();
         {
             let mut peers = peers.write().unwrap_or_else(PoisonError::into_inner);
-            // What has ended does not come back to life: its keepers have gone.
+            // What has ended does not come back to life.
             peers.retain(|peer| !peer.is_gone() || !peer.is_over());
             for peer in peers.iter() {
-                peer.set_gone(!seen.iter().any(|instance| instance.address == peer.address));
+                let given_up = peer.set_gone(!seen.iter().any(|instance| instance.address == peer.address));
+                unkept.extend(given_up.into_iter().map(|n| (Arc::clone(peer), n)));
             }
             for instance in seen.iter() {
                 if !peers.iter().any(|peer| peer.address == instance.address) {
                     let peer = Peer::new(instance.address.clone(), CONNECTIONS);
                     peers.push(Arc::clone(&peer));
-                    fresh.push(peer);
+                    unkept.extend((0..CONNECTIONS).map(|n| (Arc::clone(&peer), n)));
                 }
             }
         }
-        for peer in fresh {
-            for n in 0..CONNECTIONS {
-                let (keep, hard) = (Arc::clone(&peer).keep(n, Arc::clone(&dialling)), hard.clone());
-                spawn(async move {
-                    hard.run_until_cancelled(keep).await;
-                });
-            }
+        for (peer, n) in unkept {
+            let (keep, hard) = (peer.keep(n, Arc::clone(&dialling)), hard.clone());
+            spawn(async move {
+                hard.run_until_cancelled(keep).await;
+            });
         }
         if instances.changed().await.is_err() {
             return std::future::pending().await;

@@ -53,11 +53,9 @@ pub(super) type Boxed = Box<dyn Layer<Registry> + Send + Sync>;
 /// # Errors
 /// A setting can't be used; the message names it.
 pub(super) fn layer(settings: &Settings, service: &str) -> anyhow::Result<Option<Boxed>> {
-    anyhow::ensure!((0.0..=1.0).contains(&settings.ratio), "traces.ratio is {}, but has to be 0 to 1", settings.ratio);
-    if settings.url.is_empty() {
+    if collector(settings)?.is_none() {
         return Ok(None);
     }
-    check(&settings.url)?;
     let resource = Resource::builder_empty()
         .with_service_name(service.to_owned())
         .with_attribute(KeyValue::new("service.version", env!("CARGO_PKG_VERSION")))
@@ -75,15 +73,32 @@ pub(super) fn layer(settings: &Settings, service: &str) -> anyhow::Result<Option
     Ok(Some(spans.with_filter(LevelFilter::INFO).boxed()))
 }
 
-fn check(url: &str) -> anyhow::Result<()> {
+/// Whether there is a collector at `traces.url`, if one is set.
+///
+/// # Errors
+/// A setting can't be used, or nobody takes connections there; the message names the key.
+pub async fn examine(settings: &Settings) -> anyhow::Result<()> {
+    if let Some(address) = collector(settings)? {
+        let connected = tokio::net::TcpStream::connect(&address).await;
+        connected.with_context(|| format!("traces.url: the collector at {address} can't be reached"))?;
+    }
+    Ok(())
+}
+
+/// `host:port` of the collector, if there is one.
+fn collector(settings: &Settings) -> anyhow::Result<Option<String>> {
+    anyhow::ensure!((0.0..=1.0).contains(&settings.ratio), "traces.ratio is {}, but has to be 0 to 1", settings.ratio);
+    if settings.url.is_empty() { Ok(None) } else { check(&settings.url).map(Some) }
+}
+
+fn check(url: &str) -> anyhow::Result<String> {
     let shown = url.rsplit_once('@').map_or(url, |(_, rest)| rest);
     let parsed = url.parse::<http::Uri>().ok().filter(|url| url.scheme_str() == Some("http"));
-    let authority = parsed.as_ref().and_then(http::Uri::authority);
-    anyhow::ensure!(
-        authority.is_some_and(|authority| crate::etcd::is_host_and_port(authority.as_str())),
-        "traces.url is {shown:?}, but a collector is named like http://host:4317"
-    );
-    Ok(())
+    let authority = parsed.as_ref().and_then(http::Uri::authority).map(http::uri::Authority::as_str);
+    authority
+        .filter(|authority| crate::etcd::is_host_and_port(authority))
+        .map(str::to_owned)
+        .with_context(|| format!("traces.url is {shown:?}, but a collector is named like http://host:4317"))
 }
 
 /// A place in a trace: what a span was when it was looked at. It goes with work to other tasks

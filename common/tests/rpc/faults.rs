@@ -114,3 +114,23 @@ async fn what_was_sent_to_a_node_that_dies_is_sent_again_only_if_it_may_be() {
     assert!(matches!(once, Err(RpcError::Shutdown | RpcError::Channel(_))), "{once:?}");
     drop(heir);
 }
+
+#[tokio::test]
+async fn who_is_in_the_registry_again_gets_all_its_connections_again() {
+    let (discovery, settings) = (nowhere(), settings());
+    let node = Node::start("a", &settings).await;
+    let wire = Wire::to(&node.running.address).await;
+    let announced = announce(&discovery, "a", &wire.address).await;
+    let client = client(&discovery, &settings);
+    client.who(soon(), 0).await.unwrap();
+    until("both connections are up", || async { wire.up() == 2 }).await;
+    announced.revoke().await;
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    wire.cut_one();
+    // Nobody dials it any more, and the other connection is kept.
+    tokio::time::sleep(Duration::from_millis(1_500)).await;
+    assert_eq!(wire.up(), 1);
+    let _announced = announce(&discovery, "a", &wire.address).await;
+    until("both connections are up again", || async { wire.up() == 2 }).await;
+    client.who(soon(), 0).await.unwrap();
+}

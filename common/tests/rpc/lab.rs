@@ -1,8 +1,8 @@
 //! A service of its own, nodes that run it, and a network that can be cut.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use common::discovery::{Announcement, Discovery, Instance};
@@ -200,6 +200,8 @@ pub(crate) async fn until<F: Future<Output = bool>>(what: &str, mut holds: impl 
 pub(crate) struct Wire {
     pub(crate) address: String,
     paused: watch::Sender<bool>,
+    /// The connections, also those that are over.
+    connections: Arc<Mutex<Vec<tokio::task::AbortHandle>>>,
 }
 
 impl Wire {
@@ -208,19 +210,33 @@ impl Wire {
         let address = listener.local_addr().unwrap().to_string();
         let (paused, target) = (watch::Sender::new(false), target.to_owned());
         let pauses = paused.subscribe();
+        let connections: Arc<Mutex<Vec<_>>> = Arc::default();
+        let known = Arc::clone(&connections);
         spawn(async move {
             while let Ok((near, _)) = listener.accept().await {
                 let Ok(far) = TcpStream::connect(&target).await else { continue };
                 let ((near_in, near_out), (far_in, far_out)) = (near.into_split(), far.into_split());
-                spawn(pump(near_in, far_out, pauses.clone()));
-                spawn(pump(far_in, near_out, pauses.clone()));
+                let (there, back) = (pump(near_in, far_out, pauses.clone()), pump(far_in, near_out, pauses.clone()));
+                let connection = spawn(async move { tokio::join!(there, back) });
+                known.lock().unwrap().push(connection.abort_handle());
             }
         });
-        Self { address, paused }
+        Self { address, paused, connections }
     }
 
     pub(crate) fn pause(&self, paused: bool) {
         self.paused.send_replace(paused);
+    }
+
+    /// How many connections are up.
+    pub(crate) fn up(&self) -> usize {
+        self.connections.lock().unwrap().iter().filter(|connection| !connection.is_finished()).count()
+    }
+
+    /// Breaks one of them.
+    pub(crate) fn cut_one(&self) {
+        let connections = self.connections.lock().unwrap();
+        connections.iter().find(|connection| !connection.is_finished()).unwrap().abort();
     }
 }
 

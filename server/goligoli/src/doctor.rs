@@ -3,13 +3,15 @@
 use std::process::ExitCode;
 use std::time::Duration;
 
-use common::Lifecycle;
 use common::data_dir::DataDir;
 use common::discovery::Discovery;
 use common::objects::Objects;
 use common::queue::Queue;
+use common::rpc::Trust;
+use common::{Lifecycle, telemetry};
 use tokio::time::timeout;
 
+use crate::fresh_keys::ensure_pair;
 use crate::{Config, migrate};
 
 /// What one back-end may take: then it does not answer.
@@ -29,6 +31,9 @@ pub(crate) async fn run(config: &Config) -> ExitCode {
         ("queue.url", of("queue.url", queue(config, &lifecycle)).await),
         ("push.feeds", of("push.feeds", push::examine(&config.push.feeds)).await),
         ("discovery.url", of("discovery.url", discovery(config, &lifecycle)).await),
+        ("rpc", of("rpc", async { calls(config) }).await),
+        ("access", of("access", async { ensure_pair(config).map(|()| Vec::new()) }).await),
+        ("traces.url", of("traces", traces(config)).await),
     ];
     lifecycle.stop(Duration::from_secs(1)).await;
     let mut ill = false;
@@ -109,5 +114,22 @@ async fn queue(config: &Config, lifecycle: &Lifecycle) -> Finding {
 async fn discovery(config: &Config, lifecycle: &Lifecycle) -> Finding {
     let discovery = Discovery::open(&config.discovery, lifecycle).await?;
     drop(discovery);
+    Ok(Vec::new())
+}
+
+/// What proves to other processes that this one belongs to the site; without others it may be
+/// left out.
+fn calls(config: &Config) -> Finding {
+    let (rpc, tls) = (&config.rpc, &config.rpc.tls);
+    let files = [&tls.ca, &tls.certificate, &tls.key];
+    let is_alone = rpc.listen.is_empty() && rpc.secret.is_empty() && rpc.previous_secret.is_empty();
+    if !is_alone || files.iter().any(|file| !file.as_os_str().is_empty()) {
+        Trust::open(rpc)?;
+    }
+    Ok(Vec::new())
+}
+
+async fn traces(config: &Config) -> Finding {
+    telemetry::traces::examine(&config.traces).await?;
     Ok(Vec::new())
 }

@@ -61,7 +61,13 @@ impl SiteKeys {
         let differs = |set: &ConfiguredKey, own: Option<[u8; 32]>| {
             set.configured().zip(own).is_some_and(|(set, own)| *set.bytes() != own)
         };
-        settings.into_iter().filter(|(_, set, own)| differs(set, *own)).map(|(name, ..)| name).collect()
+        let mut names: Vec<_> =
+            settings.into_iter().filter(|(_, set, own)| differs(set, *own)).map(|(name, ..)| name).collect();
+        let public = &config.access.public_keys;
+        if self.signing.is_some_and(|own| !public.is_empty() && !is_among(public, &own)) {
+            names.push("access.public_keys");
+        }
+        names
     }
 
     /// Prints lines of an environment file. What is private goes to the processes that need
@@ -88,6 +94,24 @@ impl SiteKeys {
     }
 }
 
+/// Holds that what is signed with the one key can be verified with the others.
+///
+/// # Errors
+/// It can't: names both keys.
+pub(crate) fn ensure_pair(config: &Config) -> anyhow::Result<()> {
+    let (signing, public) = (config.access.signing_key.configured(), &config.access.public_keys);
+    anyhow::ensure!(
+        public.is_empty() || signing.is_none_or(|key| is_among(public, key.bytes())),
+        "access.signing_key and access.public_keys do not belong together: the public half of the first is not \
+         among the second, so nobody could sign in"
+    );
+    Ok(())
+}
+
+fn is_among(public: &[String], signing: &[u8; 32]) -> bool {
+    Signer::public_of(signing).is_ok_and(|own| public.iter().any(|key| key.eq_ignore_ascii_case(&own)))
+}
+
 fn line(name: &str, key: Option<[u8; 32]>) {
     match key {
         Some(key) => println!("{name}={}", hex_of(key)),
@@ -97,4 +121,23 @@ fn line(name: &str, key: Option<[u8; 32]>) {
 
 fn hex_of(key: [u8; 32]) -> String {
     key.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn public_keys_that_are_not_of_the_site_are_seen() {
+        let keys = SiteKeys::fresh();
+        let with = |public: Vec<String>| {
+            let mut config: Config = common::config::load(crate::config::DEFAULTS, None).unwrap();
+            config.access.public_keys = public;
+            keys.contradicted_by(&config)
+        };
+        let own = Signer::public_of(&keys.signing.unwrap()).unwrap();
+        assert!(with(Vec::new()).is_empty());
+        assert!(with(vec!["0a".repeat(32), own.to_uppercase()]).is_empty());
+        assert_eq!(with(vec!["0a".repeat(32)]), ["access.public_keys"]);
+    }
 }

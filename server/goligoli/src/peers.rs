@@ -1,5 +1,5 @@
-//! The other processes of the site, and what they know of this one. In a process with all
-//! services there are none.
+//! The other processes of the site, and what they know of this one. A process with all services
+//! calls none, but with a registry others see that it is there.
 
 use std::net::SocketAddr;
 
@@ -13,15 +13,18 @@ use serde::de::DeserializeOwned;
 
 use crate::{Config, Services};
 
+/// What a process with all services is announced as, which nobody calls.
+pub(crate) const WHOLE_SITE: &str = "site";
+
 /// See the module.
 pub(crate) struct Peers {
     lifecycle: Lifecycle,
+    id: String,
+    discovery: Discovery,
     others: Option<Others>,
 }
 
 struct Others {
-    id: String,
-    discovery: Discovery,
     network: Network,
     /// `None` where only the gateway runs: nobody calls it.
     server: Option<Server>,
@@ -39,8 +42,12 @@ impl Peers {
         platform: &Platform,
     ) -> anyhow::Result<Self> {
         let lifecycle = platform.lifecycle.clone();
+        let id = match config.rpc.instance.as_str() {
+            "" => format!("{}-{:08x}", host_name(), rand::random::<u32>()),
+            id => id.to_owned(),
+        };
         if !services.are_split() {
-            return Ok(Self { lifecycle, others: None });
+            return Ok(Self { lifecycle, id, discovery, others: None });
         }
         let trust = Trust::open(&config.rpc)?;
         let server = match config.rpc.listen.is_empty() {
@@ -48,11 +55,7 @@ impl Peers {
             false => Some(Server::bind(&config.rpc, trust.clone(), &lifecycle, platform.clock.clone()).await?),
         };
         let network = Network::new(discovery.clone(), trust, lifecycle.clone());
-        let id = match config.rpc.instance.as_str() {
-            "" => format!("{}-{:08x}", host_name(), rand::random::<u32>()),
-            id => id.to_owned(),
-        };
-        Ok(Self { lifecycle, others: Some(Others { id, discovery, network, server }) })
+        Ok(Self { lifecycle, id, discovery, others: Some(Others { network, server }) })
     }
 
     /// Whether services run in other processes, too.
@@ -107,8 +110,12 @@ impl Peers {
         edge: Option<SocketAddr>,
         lifecycle: &Lifecycle,
     ) -> anyhow::Result<(Option<Running>, Option<Announcement>)> {
-        let Some(Others { id, discovery, server, .. }) = self.others else { return Ok((None, None)) };
-        let running = server.map(|server| server.start(lifecycle));
+        let Self { id, discovery, others, .. } = self;
+        if others.is_none() && discovery.etcd().is_none() {
+            return Ok((None, None));
+        }
+        let edge_is = if others.is_some() { "gateway" } else { WHOLE_SITE };
+        let running = others.and_then(|others| others.server).map(|server| server.start(lifecycle));
         let mut instances = Vec::new();
         for (service, contract) in running.iter().flat_map(|running| &running.services) {
             let address = running.as_ref().map(|running| running.address.clone()).unwrap_or_default();
@@ -117,7 +124,7 @@ impl Peers {
         if let Some(edge) = edge {
             let address =
                 if edge.ip().is_unspecified() { format!("{}:{}", host_name(), edge.port()) } else { edge.to_string() };
-            instances.push(Instance { id: id.clone(), service: "gateway".to_owned(), address, contract: 0 });
+            instances.push(Instance { id: id.clone(), service: edge_is.to_owned(), address, contract: 0 });
         }
         let announced = discovery.announce(instances).await;
         let announcement = announced.with_context(|| format!("announcing this process as rpc.instance = {id:?}"))?;

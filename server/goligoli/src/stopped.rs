@@ -4,6 +4,7 @@ use clap::ValueEnum as _;
 use common::Lifecycle;
 use common::discovery::Discovery;
 
+use crate::peers::WHOLE_SITE;
 use crate::{Config, Service};
 
 /// Refuses if a process of the site is registered where `discovery.url` says. With fixed
@@ -17,9 +18,9 @@ pub(crate) async fn ensure(config: &Config, lifecycle: &Lifecycle) -> anyhow::Re
     }
     let discovery = Discovery::open(&config.discovery, lifecycle).await?;
     let mut running = Vec::new();
-    for service in Service::value_variants() {
-        let instances = discovery.instances(service.name());
-        running.extend(instances.borrow().iter().map(|instance| format!("{} {}", service.name(), instance.id)));
+    for name in Service::value_variants().iter().map(|service| service.name()).chain([WHOLE_SITE]) {
+        let instances = discovery.instances(name);
+        running.extend(instances.borrow().iter().map(|instance| format!("{name} {}", instance.id)));
     }
     anyhow::ensure!(
         running.is_empty(),

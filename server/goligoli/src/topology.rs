@@ -6,7 +6,7 @@ use anyhow::ensure;
 use clap::ValueEnum;
 use common::keys::ConfiguredKey;
 
-use crate::Config;
+use crate::{Config, fresh_keys};
 
 /// A service.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
@@ -163,8 +163,22 @@ impl Services {
                 "{key} is not set: where services run in several processes they need the same keys (goligoli keys makes some)"
             );
         }
+        if self.has(Service::User) {
+            fresh_keys::ensure_pair(config)?;
+        }
         let serves = self.any(&[Service::User, Service::Live, Service::Message, Service::Push, Service::Lottery]);
         ensure!(!serves || !config.rpc.listen.is_empty(), "rpc.listen is not set: others could not reach {names}");
+        if config.discovery.url == "fixed:" {
+            let is_known = |name| config.discovery.services.get(name).is_some_and(|addresses| !addresses.is_empty());
+            for callee in Service::value_variants() {
+                let name = callee.name();
+                ensure!(
+                    self.has(*callee) || !self.call(name) || is_known(name),
+                    "discovery.url = \"fixed:\" knows no address of {name}, which {names} calls: \
+                     name some in discovery.services.{name}, or an etcd"
+                );
+            }
+        }
         Ok(())
     }
 }

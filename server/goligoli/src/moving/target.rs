@@ -68,7 +68,13 @@ impl Target {
             databases.push((service, db));
         }
         let turn = turn(&databases[0].1).await?;
-        if !is_begun {
+        if is_begun {
+            // Another command may have ended that move before, and the site may run by now.
+            ensure!(
+                is_marked(&databases[0].1).await?,
+                "db.url: another command has moved a site there at this moment; there is nothing left to do"
+            );
+        } else {
             // Another command may have come before.
             for (service, db) in &databases {
                 ensure_empty(service, db).await?;
