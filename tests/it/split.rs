@@ -116,7 +116,7 @@ async fn services_find_each_other_fail_alone_and_heal() {
     let refused = in_time(BY_THE_DEADLINE, "an answer without message", owner.say(&room, "hello?")).await;
     assert_eq!(refused.status, 503, "{}", refused.text());
     tokio::time::sleep(Duration::from_secs(4)).await;
-    let soon = in_time(Duration::from_secs(1), "by now it is known", owner.say(&room, "hello?")).await;
+    let soon = in_time(Duration::from_millis(1_700), "by now it is known", owner.say(&room, "hello?")).await;
     assert_eq!(soon.status, 503, "{}", soon.text());
     site.message.go_on();
     until("message is reached again", async || (owner.say(&room, "there you are").await.status == 201).then_some(()))

@@ -174,5 +174,6 @@ async fn nobody_there_is_said_soon() {
     assert!(refused(ErrorKind::NotConnected, &nobody), "{nobody:?}");
     let unreachable = client(&at("127.0.0.1:1"), &settings()).who(soon(), 0).await;
     assert!(refused(ErrorKind::NotConnected, &unreachable), "{unreachable:?}");
-    assert!(started.elapsed() < Duration::from_secs(2), "{:?}", started.elapsed());
+    // Each waits for somebody for a second.
+    assert!(started.elapsed() < Duration::from_secs(3), "{:?}", started.elapsed());
 }

@@ -108,19 +108,20 @@ async fn a_keyword_danmaku_that_is_committed_late_is_found() {
     let mut holder = sqlx::AnyConnection::connect(&format!("{}_message", stage.db_url)).await.unwrap();
     let mut held = holder.begin().await.unwrap();
     sqlx::query("SELECT * FROM post_key FOR UPDATE").execute(&mut *held).await.unwrap();
-    let late = {
+    let mut late = tokio::task::JoinSet::new();
+    {
         let request = other.request(4, ROOM, "goli", Some("held"));
         let message = other.message.clone();
         let within = common::rpc::within(crate::stage::PATIENCE);
-        tokio::spawn(async move { common::rpc::answer(message.post(within, request).await) })
-    };
+        late.spawn(async move { common::rpc::answer(message.post(within, request).await) });
+    }
     tokio::time::sleep(std::time::Duration::from_millis(300)).await;
     stage.clock.advance_ms(400);
     let first = stage.post(3, "goli").await.unwrap();
     let page = keywords::read(&stage, None, 10).await.unwrap();
     assert_eq!(page.items.iter().map(|post| post.danmaku).collect::<Vec<_>>(), [first.id]);
     held.rollback().await.unwrap();
-    let late = late.await.unwrap().unwrap();
+    let late = late.join_next().await.unwrap().unwrap().unwrap();
     assert!(late.sent_at < first.sent_at, "it was held");
     let next = keywords::read(&stage, page.settled, 10).await.unwrap();
     assert_eq!(next.items.iter().map(|post| post.danmaku).collect::<Vec<_>>(), [late.id, first.id]);
