@@ -46,6 +46,7 @@ test('a lottery goes its way, and what was signed is kept', () => {
   const { lotteries, told, only } = room()
   lotteries.event({ change: 'opened', lottery_id: '77', entrants: 0, lottery: state() })
   lotteries.event({ change: 'entered', lottery_id: '77', entrants: 12 })
+  lotteries.event({ change: 'entered', lottery_id: '77', entrants: 11 })
   expect(only()!.entrants).toBe(12)
   setServerTime(DRAW_MS + 10)
   lotteries.event({ change: 'closed', lottery_id: '77', entrants: 12, lottery: closed() })

@@ -57,8 +57,10 @@ export class RoomLotteries {
 
   event(event: LotteryEvent): void {
     const { change, lottery: state, lottery_id: id, entrants, winners, winners_total } = event
+    const known = this.find(id)
     if (state) this.take(state)
-    else if (this.find(id)) this.change(id, { entrants })
+    // Several servers tell how many are in; nobody leaves, so a smaller number is an older one.
+    else if (known) this.change(id, { entrants: Math.max(known.entrants, entrants) })
     if (winners) this.change(id, { winners, winners_total: winners_total ?? winners.length })
     const lottery = this.find(id)
     if (!lottery || change === 'entered' || change === 'unknown') return
