@@ -124,7 +124,9 @@ async fn a_kill_at_any_step_of_a_draw_leaves_one_result() {
 
 #[tokio::test]
 async fn a_kill_in_the_middle_of_a_batch_of_entries_loses_and_doubles_nobody() {
-    let mut server = Setup::new().dies_at(Some("lottery.entry-batch:3")).start().await;
+    // However many come at once: there are more than three batches.
+    let setup = Setup::new().set("LOTTERY__BATCH_ENTRIES", "10");
+    let mut server = setup.dies_at(Some("lottery.entry-batch:3")).start().await;
     let scene = Scene::open(&server).await;
     let accounts = Account::seed(&server, 60).await;
     let witness = witness(&server, &scene).await;
