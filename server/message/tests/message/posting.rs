@@ -237,7 +237,10 @@ async fn a_full_queue_refuses_at_once() {
     let one = NonZeroUsize::MIN;
     let stage = Stage::with(message::Settings { waiting_posts: one, batch_posts: one, ..settings() }).await;
     let in_the_way = stage.in_the_way().await;
-    let mut posts: Vec<_> = (1..=10).map(|n| Box::pin(stage.post(n, "quick"))).collect();
+    let mut first = Box::pin(stage.post(1, "quick"));
+    let early = tokio::time::timeout(Duration::from_millis(300), &mut first).await;
+    assert!(early.is_err(), "the writer has it, and waits");
+    let mut posts: Vec<_> = (2..=10).map(|n| Box::pin(stage.post(n, "quick"))).collect();
     // One is in the writer's hands, one waits, all others are refused without waiting.
     for _ in 0..8 {
         let (answer, _, rest) = futures::future::select_all(posts).await;
@@ -246,7 +249,7 @@ async fn a_full_queue_refuses_at_once() {
         posts = rest;
     }
     _ = in_the_way.rollback().await;
-    assert!(join_all(posts).await.iter().all(Result::is_ok));
+    assert!(first.await.is_ok() && join_all(posts).await.iter().all(Result::is_ok));
     assert_eq!(stage.latest().await.len(), 2);
 }
 
