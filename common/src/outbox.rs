@@ -255,7 +255,7 @@ impl Outbox {
         facts.iter().for_each(|fact| _ = list.push_bind(fact.id));
         sql.push(")");
         let mut tx = self.db.begin().await?;
-        sql.build().persistent(false).execute(&mut *tx).await?;
+        sql.build().execute(&mut *tx).await?;
         tx.commit().await?;
         self.relayed.notify_waiters();
         Ok(())

@@ -150,7 +150,7 @@ pub(crate) async fn danmaku_by_key(
     }
     sql.push(")");
     // Not kept as prepared: every length is another statement.
-    for row in sql.build().persistent(false).fetch_all(&mut **tx).await? {
+    for row in sql.build().fetch_all(&mut **tx).await? {
         let key = KeyHash(row.try_get("key_hash")?);
         if row.try_get::<i64, _>("created_at_ms")? > oldest_kept.0 {
             by_key.insert(key, kept(&row)?.danmaku);
@@ -172,7 +172,7 @@ async fn delete_keys(tx: &mut Tx, keys: &[KeyHash]) -> sqlx::Result<()> {
         list.push_bind(key.0.as_str());
     }
     sql.push(")");
-    sql.build().persistent(false).execute(&mut **tx).await?;
+    sql.build().execute(&mut **tx).await?;
     Ok(())
 }
 
@@ -194,7 +194,7 @@ pub(crate) async fn last_sent(
             sql.push(" AND user_id = ").push_bind(user.as_i64());
             sql.push(" AND sent_at_ms > ").push_bind(after.0).push(" GROUP BY room_id, user_id");
         }
-        for row in sql.build().persistent(false).fetch_all(&mut **tx).await? {
+        for row in sql.build().fetch_all(&mut **tx).await? {
             let sender = (RoomId::from_i64(row.try_get(0)?), UserId::from_i64(row.try_get(1)?));
             last.insert(sender, Timestamp(row.try_get(2)?));
         }
@@ -218,7 +218,7 @@ pub(crate) async fn insert(tx: &mut Tx, danmaku: &[Danmaku]) -> sqlx::Result<()>
         row.push_bind(size_code(d.size)).push_bind(d.sent_at.0).push_bind(d.offset_ms.cast_signed());
         row.push_bind(d.lottery_id.map(LotteryId::as_i64));
     });
-    let rows = sql.build().persistent(false).execute(&mut **tx).await?.rows_affected();
+    let rows = sql.build().execute(&mut **tx).await?.rows_affected();
     if usize::try_from(rows) == Ok(danmaku.len()) { Ok(()) } else { Err(sqlx::Error::RowNotFound) }
 }
 
@@ -243,7 +243,7 @@ pub(crate) async fn insert_keys(
     sql.push_values(keys, |mut row, (key, danmaku)| {
         row.push_bind(key.0.as_str()).push_bind(danmaku.as_i64()).push_bind(now.0);
     });
-    let rows = sql.build().persistent(false).execute(&mut **tx).await?.rows_affected();
+    let rows = sql.build().execute(&mut **tx).await?.rows_affected();
     Ok(usize::try_from(rows) == Ok(keys.len()))
 }
 
@@ -272,7 +272,7 @@ pub(crate) async fn mark_delivered(tx: &mut Tx, delivered: &[(DanmakuId, Deliver
         }
         sql.push(")");
         if any {
-            sql.build().persistent(false).execute(&mut **tx).await?;
+            sql.build().execute(&mut **tx).await?;
         }
     }
     Ok(())
