@@ -100,17 +100,19 @@ is_ready() { # NAME
 
 # ---- The ingress
 
+servers() { # NAME PARAMETERS
+    printf "server 127.0.0.1:%s $2;\n" "$(port "$1-1-http")" "$(port "$1-2-http")"
+}
+
 prepare_ingress() {
-    local at=$folder/data/ingress name
+    local at=$folder/data/ingress
     mkdir -p "$at"
     cp "$here/../ingress/nginx.conf" "$at"
     echo "listen 127.0.0.1:$(port ingress) backlog=4096;" >"$at/listen.conf"
     echo "access_log $folder/logs/ingress-requests.log requests;" >"$at/access_log.conf"
-    for name in push gateway; do
-        printf 'server 127.0.0.1:%s max_fails=1 fail_timeout=1s;\n' \
-            "$(port $name-1-http)" "$(port $name-2-http)" >"$at/$name.conf"
-    done
-    mv "$at/gateway.conf" "$at/gateways.conf"
+    servers push 'max_fails=1 fail_timeout=1s' >"$at/push.conf"
+    servers push 'backup max_fails=0' >>"$at/push.conf"
+    servers gateway 'max_fails=1 fail_timeout=1s' >"$at/gateways.conf"
 }
 
 run_ingress() {

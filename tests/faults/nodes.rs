@@ -1,4 +1,4 @@
-//! One of two push nodes dies under many viewers.
+//! One of two push nodes dies under many viewers, and then the other.
 
 use std::time::Instant;
 
@@ -7,6 +7,7 @@ use goligoli_tests::Setup;
 use crate::evening::Evening;
 
 const MANY: usize = 2_000;
+const SOME: usize = 300;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "ends servers that others may need: make faults"]
@@ -30,4 +31,21 @@ async fn viewers_of_a_push_node_that_dies_resume_on_the_other() {
     // Holds that all have seen the same in the same order, nothing lost and nothing repeated.
     let report = evening.end().await;
     assert_eq!(report.watching, MANY);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "ends servers that others may need: make faults"]
+async fn a_push_node_that_has_just_come_back_takes_all_viewers() {
+    let mut evening = Evening::begin(Setup::new(), SOME).await;
+    evening.server.site().kill9("push-1").await;
+    _ = evening.healed("push-1 killed", Instant::now()).await;
+    evening.server.site().start("push-1").await;
+    let before = evening.report();
+    evening.server.site().kill9("push-2").await;
+    _ = evening.healed("push-2 killed, all viewers on push-1", Instant::now()).await;
+    let after = evening.report();
+    assert_eq!(after.broken - before.broken, SOME as u64, "all were on push-2");
+    assert_eq!(after.ended, before.ended, "the ingress sends nobody away while one node is there");
+    evening.server.site().start("push-2").await;
+    _ = evening.end().await;
 }
