@@ -8,9 +8,10 @@ use std::time::{Duration, Instant};
 use goligoli_tests::lottery::{Lottery, receipt};
 use goligoli_tests::replay::list;
 use goligoli_tests::swarm::{Options, Position, Report, Swarm, Target};
-use goligoli_tests::{Account, Answer, Scene, Server, Setup, Watch, until};
+use goligoli_tests::{Account, Answer, DEADLINE, Scene, Server, Setup, follow, in_time, until};
 use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
+use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval, sleep};
 
@@ -123,22 +124,24 @@ impl Evening {
         took
     }
 
-    /// Says something for certain, and gives its position in the stream.
+    /// Says something for certain, and gives its position in the stream: as a viewer saw it who was
+    /// there before. A `hello` may no longer have it among its latest danmaku.
     async fn word(&self, text: &str) -> Position {
-        let key = format!("word-{}", self.words.fetch_add(1, Ordering::Relaxed));
-        let said = until("the owner's word is acknowledged", async || {
-            let answer = self.scene.owner.try_say(&self.scene.room, text, &key).await.ok()?;
+        let number = self.words.fetch_add(1, Ordering::Relaxed);
+        let (text, key) = (format!("{number}: {text}"), format!("word-{number}"));
+        let (url, word) = (self.server.url(&self.scene.path("/events")), text.clone());
+        let (began, has_begun) = oneshot::channel();
+        let mut following = JoinSet::new();
+        following.spawn(follow(url, began, move |event| event.text().as_ref() == Some(&word)));
+        in_time(DEADLINE, "somebody watches", has_begun).await.unwrap();
+        until("the owner's word is acknowledged", async || {
+            let answer = self.scene.owner.try_say(&self.scene.room, &text, &key).await.ok()?;
             assert!(answer.status == 201 || answer.status > 500, "{} {}", answer.status, answer.text());
-            (answer.status == 201).then(|| answer.json()["id"].as_str().unwrap().to_owned())
+            (answer.status == 201).then_some(())
         })
         .await;
-        until("the word is in the stream", async || {
-            let mut watch = Watch::guest().open(&self.server, &self.scene.room).await;
-            let hello = watch.next("hello").await;
-            let shown = hello.json()["danmaku"].as_array()?.iter().any(|one| one["id"] == said.as_str());
-            shown.then(|| hello.id.unwrap().parse().unwrap())
-        })
-        .await
+        let followed = in_time(DEADLINE, "the word is in the stream", following.join_next()).await;
+        followed.unwrap().unwrap().ids.last().unwrap().parse().unwrap()
     }
 
     /// Opens a lottery for so many seconds and enters half of the people; the others enter with

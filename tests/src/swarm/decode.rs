@@ -94,13 +94,15 @@ enum Framing {
     Head,
     /// The body ends with the connection.
     Plain,
+    /// So much of the body is left, as its head said: what an ingress says that has no stream.
+    Sized { left: u64 },
     /// In a line that says how long the next chunk is.
     ChunkSize { bytes: u64, in_extension: bool },
     /// So much of a chunk is left.
     Chunk { left: u64 },
     /// So much of the line end after a chunk is left.
     ChunkEnd { left: u8 },
-    /// The last chunk has come.
+    /// The whole body has come.
     Ended,
 }
 
@@ -116,7 +118,7 @@ impl Decoder {
     }
 
     pub(super) const fn is_chunked(&self) -> bool {
-        !matches!(self.framing, Framing::Head | Framing::Plain)
+        !matches!(self.framing, Framing::Head | Framing::Plain | Framing::Sized { .. })
     }
 
     pub(super) const fn has_ended(&self) -> bool {
@@ -148,6 +150,13 @@ impl Decoder {
             match &mut self.framing {
                 Framing::Head | Framing::Ended => break,
                 Framing::Plain => return self.body(bytes, ids, labels, items),
+                Framing::Sized { left } => {
+                    *left = left.checked_sub(bytes.len() as u64).ok_or(Broken::Malformed)?;
+                    if *left == 0 {
+                        self.framing = Framing::Ended;
+                    }
+                    return self.body(bytes, ids, labels, items);
+                }
                 Framing::ChunkSize { bytes: size, in_extension } => {
                     match bytes[0] {
                         b'\n' if *size == 0 => self.framing = Framing::Ended,
@@ -211,8 +220,16 @@ fn framing(head: &[u8]) -> Result<Framing, Broken> {
         None => return Err(Broken::Malformed),
     }
     let head = head.to_ascii_lowercase();
-    let chunked = memmem::find(&head, b"transfer-encoding: chunked").is_some();
-    Ok(if chunked { Framing::ChunkSize { bytes: 0, in_extension: false } } else { Framing::Plain })
+    if memmem::find(&head, b"\r\ntransfer-encoding: chunked").is_some() {
+        return Ok(Framing::ChunkSize { bytes: 0, in_extension: false });
+    }
+    const LENGTH: &[u8] = b"\r\ncontent-length: ";
+    let Some(at) = memmem::find(&head, LENGTH) else { return Ok(Framing::Plain) };
+    let length = head[at + LENGTH.len()..].split(|byte| *byte == b'\r').next();
+    match length.and_then(digits).ok_or(Broken::Malformed)? {
+        0 => Ok(Framing::Ended),
+        left => Ok(Framing::Sized { left }),
+    }
 }
 
 /// Reads whole blocks and returns how many bytes they take.

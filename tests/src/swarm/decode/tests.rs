@@ -75,6 +75,16 @@ fn the_last_chunk_ends_the_stream() {
 }
 
 #[test]
+fn the_length_of_the_head_ends_the_stream() {
+    let head = |length: usize| format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\nConnection: keep-alive\r\n\r\n");
+    let (items, _, decoder) = read(&[head(9).as_bytes(), b"data: ", b"x\n"], Ids::Opaque);
+    assert!(!decoder.has_ended() && !decoder.is_between_events() && items.is_empty());
+    let (items, _, decoder) = read(&[head(9).as_bytes(), b"data: ", b"x\n\n"], Ids::Opaque);
+    assert!(decoder.has_ended() && items.len() == 1);
+    assert!(read(&[head(0).as_bytes()], Ids::Opaque).2.has_ended());
+}
+
+#[test]
 fn what_is_no_stream_is_told() {
     let feed =
         |bytes: &str| Decoder::default().feed(bytes.as_bytes(), Ids::Goligoli, &mut Labels::default(), &mut Vec::new());
