@@ -42,9 +42,10 @@ load:
 	cargo test --release --locked -p goligoli-tests --features load --test load -- --test-threads=1 --nocapture
 
 # Processes, servers and networks that break under a site in use, on a native stack of its own.
-# FAULTS=short leaves out what waits long; FAULTS_SEED=… repeats the dice.
-faults:
-	tests/faults/run.sh
+# FAULTS=short leaves out what waits long; FAULTS_SEED=… repeats the dice; TESTS=… names some.
+faults: page
+	tests/on_stack.sh faults env TOPOLOGY=apart cargo test --workspace --features goligoli/failpoints --locked \
+	    --test command_line --test faults -- --ignored --test-threads=1 --nocapture $(TESTS)
 
 # Memory under load and bad readers, for ten minutes.
 soak:
@@ -80,7 +81,9 @@ bench-lottery: build
 # Posts, entries and fan-out in one process and in a whole site on the real servers, one after the
 # other. About five minutes.
 bench-apart: page
-	tests/compare/apart.sh
+	@tests/need.sh rust protoc
+	cargo build --release --locked -p goligoli -p goligoli-tests --bins
+	tests/on_stack.sh bench tests/compare/apart.sh
 
 # How long a broadcast of a million danmaku takes to become a replay, with which memory; what its
 # files cost to serve.

@@ -2,17 +2,10 @@
 # Posts, entries and fan-out in one process, and then in a site of twelve on the real servers behind
 # the ingress: the same load by the same client on the same machine, one after the other. All share
 # its cores; so what counts are the ratios.
+#
+# Run it by tests/on_stack.sh, as `make bench-apart` does.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
-
-tests/need.sh rust protoc go mariadb redis etcd nginx
-export NATIVE_DIR=$PWD/target/native-bench
-stack=deployment/native/stack.sh
-trap '$stack down' EXIT
-$stack up
-native=$($stack env)
-eval "$native"
-cargo build --release --locked -p goligoli -p goligoli-tests --bins
 
 for topology in alone apart; do
     export TOPOLOGY=$topology
