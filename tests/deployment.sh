@@ -10,7 +10,7 @@ trap 'rm -rf "$scratch"' EXIT
 has() { command -v "$1" >/dev/null || { echo "skipped: $2; there is no $1" >&2; return 1; }; }
 
 if has shellcheck "shell scripts"; then
-    shellcheck -x deployment/*.sh deployment/container/* deployment/native/*.sh tests/all.sh tests/deployment.sh
+    shellcheck -x deployment/*.sh deployment/container/* deployment/native/*.sh tests/*.sh tests/compare/apart.sh
 fi
 
 echo "ingress: nginx reads its configuration"

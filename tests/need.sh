@@ -44,7 +44,7 @@ for tool in "$@"; do
         go)
             command -v go >/dev/null || missing "Go 1.23 or newer (https://go.dev/dl)"
             go env GOVERSION | grep -Eq '^go(1\.(2[3-9]|[3-9][0-9])|[2-9])' || missing "Go 1.23 or newer; this is $(go env GOVERSION)" ;;
-        python) command -v python3 >/dev/null && python3 -c 'import ensurepip, venv' 2>/dev/null || install_debian python3 python3-venv ;;
+        python) python3 -c 'import ensurepip, venv' 2>/dev/null || install_debian python3 python3-venv ;;
         *) missing "$tool, which tests/need.sh does not know" ;;
     esac
 done
