@@ -255,7 +255,7 @@ pub(crate) async fn remove_imported(db: &Db, replay: ReplayId) -> sqlx::Result<(
         }
         sql.push(")");
         let mut tx = db.begin().await?;
-        sql.build().persistent(false).execute(&mut *tx).await?;
+        sql.build().execute(&mut *tx).await?;
         tx.commit().await?;
     }
 }

@@ -93,7 +93,7 @@ pub(crate) async fn sealed(tx: &mut Tx, sessions: &HashSet<SessionId>) -> sqlx::
     let mut list = sql.separated(", ");
     sessions.iter().for_each(|session| _ = list.push_bind(session.as_i64()));
     sql.push(")");
-    let rows = sql.build().persistent(false).fetch_all(&mut **tx).await?;
+    let rows = sql.build().fetch_all(&mut **tx).await?;
     rows.iter().map(|row| row.try_get(0).map(SessionId::from_i64)).collect()
 }
 
