@@ -13,6 +13,14 @@ use sqlx::{Connection as _, Executor as _, Row as _};
 
 pub use own_etcd::OwnEtcd;
 
+use crate::data_dir::FreeSpace;
+use crate::health::Health;
+use crate::objects::Objects;
+use crate::queue::Queue;
+use crate::revocation::Revocations;
+use crate::token::Signer;
+use crate::{Clock, Lifecycle, Platform};
+
 /// The `db.url` of a test whose data lie in `folder`: the embedded one, or with `TEST_DB_URL`
 /// (`mysql://user:password@host:port/`) schemas of its own on that server. The same folder
 /// has the same schemas.
@@ -32,6 +40,26 @@ pub fn db_url_on(server: &str, folder: &Path) -> String {
     let url = format!("{server}/{TEST_PREFIX}{}_{:016x}", std::process::id(), hasher.finish());
     SWEEP.call_once(|| _ = std::thread::spawn(move || drop_old_schemas(&server)));
     url
+}
+
+/// A platform for a service's tests: embedded back-ends in `folder`, its database by [`db_url`],
+/// nobody logged out.
+///
+/// # Panics
+/// The folder can't be used.
+#[must_use]
+pub fn platform(folder: &Path, clock: &Clock, lifecycle: &Lifecycle, signer: &Signer) -> Platform {
+    Platform {
+        data_dir: folder.to_owned(),
+        db_url: db_url(folder),
+        objects: Objects::open("folder:", folder).expect("a folder"),
+        queue: Queue::open("process:").expect("a queue"),
+        clock: clock.clone(),
+        lifecycle: lifecycle.clone(),
+        health: Health::default(),
+        space: FreeSpace::default(),
+        verifier: signer.verifier(Revocations::default()),
+    }
 }
 
 const TEST_PREFIX: &str = "test_";

@@ -1,6 +1,6 @@
 //! Facts that must reach another service: written in the transaction that causes them,
-//! relayed in order until they are accepted, in the trace of their cause. The receiver sees a fact once or more, under
-//! a stable id of its own, and drops repetitions.
+//! relayed in order until they are accepted, in the trace of their cause. The receiver sees a
+//! fact once or more, under a stable id of its own, and drops repetitions.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;

@@ -233,9 +233,9 @@ impl Committer {
         Ok((self.store.ids.take(posts).await?, self.store.outbox.slots(guaranteed).await?))
     }
 
-    /// One transaction; `None` if another instance claimed a key of the batch meanwhile,
-    /// which the next try will see, or if it waited for too long. If nobody knows whether it was committed it is `unsure`:
-    /// the next try, with the same ids, finds that out.
+    /// One transaction; `None` if another instance claimed a key of the batch meanwhile, which
+    /// the next try will see, or if it waited for too long. If nobody knows whether it was
+    /// committed it is `unsure`: the next try, with the same ids, finds that out.
     async fn try_commit(&mut self, batch: &Batch<'_>, unsure: &mut Option<Unsure>) -> sqlx::Result<Option<Committed>> {
         let (store, posts, ids) = (self.store.clone(), batch.posts, &batch.ids);
         let mut slots = batch.slots.iter().copied();

@@ -1,5 +1,6 @@
 //! `push.feeds`: a URL that may have a password in it, which is never printed.
 
+use common::config::hide_password;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 
 /// What a password looks like wherever it is printed.
@@ -30,14 +31,11 @@ impl FeedsUrl {
     }
 
     fn masked(&self) -> String {
-        let Some((scheme, rest)) = self.0.split_once("://") else { return self.0.clone() };
-        // A password may hold anything, also what ends a host.
-        match rest.rsplit_once('@') {
-            Some((credentials, server)) => {
-                let user = credentials.split_once(':').map_or("", |(user, _)| user);
-                format!("{scheme}://{user}:{STARS}@{server}")
-            }
-            None => self.0.clone(),
+        let credentials = self.0.split_once("://").and_then(|(scheme, rest)| Some((scheme, rest.rsplit_once('@')?)));
+        match credentials {
+            // What has no colon may be a password that lacks one.
+            Some((scheme, (account, server))) if !account.contains(':') => format!("{scheme}://:{STARS}@{server}"),
+            _ => hide_password(&self.0),
         }
     }
 }

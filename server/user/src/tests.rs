@@ -3,14 +3,9 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use common::data_dir::FreeSpace;
-use common::health::Health;
-use common::objects::Objects;
 use common::outbox::Outbox;
-use common::queue::Queue;
-use common::revocation::Revocations;
 use common::token::Signer;
-use common::{Clock, Ids, Lifecycle, Platform};
+use common::{Clock, Ids, Lifecycle};
 use idl::user::{LogIn, Register, Secret};
 use idl::{Code, DeviceId, Timestamp, UserId};
 
@@ -23,17 +18,7 @@ const NOW: Timestamp = Timestamp(1_700_000_000_000);
 async fn accounts(folder: &Path) -> Accounts {
     let clock = Clock::manual(NOW);
     let signer = Arc::new(Signer::load_or_create(folder, clock.clone()).unwrap());
-    let platform = Platform {
-        data_dir: folder.to_owned(),
-        db_url: common::native::db_url(folder),
-        objects: Objects::open("folder:", folder).unwrap(),
-        queue: Queue::open("process:").unwrap(),
-        verifier: signer.verifier(Revocations::default()),
-        clock,
-        lifecycle: Lifecycle::new(),
-        health: Health::default(),
-        space: FreeSpace::default(),
-    };
+    let platform = common::native::platform(folder, &clock, &Lifecycle::new(), &signer);
     let settings = Settings {
         access_token_seconds: 600,
         log_in_days: 30,

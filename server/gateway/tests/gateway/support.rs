@@ -9,11 +9,6 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::ConnectInfo;
-use common::data_dir::FreeSpace;
-use common::health::Health;
-use common::objects::Objects;
-use common::queue::Queue;
-use common::revocation::Revocations;
 use common::token::Signer;
 use common::{Clock, Lifecycle, Platform, rpc};
 use gateway::{Clients, Gateway, Settings};
@@ -119,17 +114,7 @@ impl Site {
         let dir = tempfile::tempdir().unwrap();
         let (clock, lifecycle, behind) = (Clock::manual(NOW), Lifecycle::new(), Behind::default());
         let signer = Signer::load_or_create(dir.path(), clock.clone()).unwrap();
-        let platform = Platform {
-            data_dir: dir.path().to_owned(),
-            db_url: "sqlite:".to_owned(),
-            objects: Objects::open("folder:", dir.path()).unwrap(),
-            queue: Queue::open("process:").unwrap(),
-            verifier: signer.verifier(Revocations::default()),
-            health: Health::default(),
-            space: FreeSpace::default(),
-            clock,
-            lifecycle: lifecycle.clone(),
-        };
+        let platform = common::native::platform(dir.path(), &clock, &lifecycle, &signer);
         let clients = Clients {
             user: rpc::in_process(&lifecycle, |far| far.execute(idl::user::User::serve(behind.clone()))).into(),
             live: rpc::in_process(&lifecycle, |far| far.execute(idl::live::Live::serve(behind.clone()))).into(),

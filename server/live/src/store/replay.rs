@@ -210,14 +210,16 @@ pub(crate) async fn revise(tx: &mut Tx, id: ReplayId) -> sqlx::Result<()> {
 
 /// Has the replay of a broadcast indexed again; `false` if there is none.
 pub(crate) async fn revise_of_session(tx: &mut Tx, session: SessionId) -> sqlx::Result<bool> {
-    const REVISE: &str = "UPDATE replay SET revision = revision + 1, due_ms = 0, wakes = 0, traceparent = ? WHERE session_id = ? AND deleted = 0";
+    const REVISE: &str = "UPDATE replay SET revision = revision + 1, due_ms = 0, wakes = 0, traceparent = ? \
+        WHERE session_id = ? AND deleted = 0";
     let revised = sqlx::query(REVISE).bind(Trace::header_here()).bind(session.as_i64()).execute(&mut **tx).await?;
     Ok(revised.rows_affected() == 1)
 }
 
 /// From now on nobody sees it, and what is left of it has to go.
 pub(crate) async fn delete(tx: &mut Tx, id: ReplayId) -> sqlx::Result<()> {
-    const DELETE: &str = "UPDATE replay SET deleted = 1, revision = revision + 1, due_ms = 0, wakes = 0, traceparent = ? WHERE id = ? AND deleted = 0";
+    const DELETE: &str = "UPDATE replay SET deleted = 1, revision = revision + 1, due_ms = 0, wakes = 0, traceparent = ? \
+        WHERE id = ? AND deleted = 0";
     sqlx::query(DELETE).bind(Trace::header_here()).bind(id.as_i64()).execute(&mut **tx).await?;
     Ok(())
 }
@@ -232,7 +234,8 @@ pub(crate) async fn delete_stale(tx: &mut Tx, id: ReplayId, now: Timestamp) -> s
 
 /// Its file was read; nothing changes if that is known.
 pub(crate) async fn end_import(tx: &mut Tx, id: ReplayId, duration_ms: i64) -> sqlx::Result<()> {
-    const END: &str = "UPDATE replay SET state = ?, duration_ms = ?, due_ms = 0, wakes = 0, traceparent = ? WHERE id = ? AND state = 0 AND deleted = 0";
+    const END: &str = "UPDATE replay SET state = ?, duration_ms = ?, due_ms = 0, wakes = 0, traceparent = ? \
+        WHERE id = ? AND state = 0 AND deleted = 0";
     let end = sqlx::query(END).bind(INDEXING).bind(duration_ms).bind(Trace::header_here()).bind(id.as_i64());
     end.execute(&mut **tx).await?;
     Ok(())

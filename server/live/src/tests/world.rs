@@ -5,15 +5,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use common::data_dir::FreeSpace;
 use common::dynamic::Source;
-use common::health::Health;
-use common::objects::Objects;
 use common::queue::Queue;
-use common::revocation::Revocations;
 use common::rpc::LiveClient;
 use common::token::Signer;
-use common::{Clock, Lifecycle, Platform, rpc};
+use common::{Clock, Lifecycle, rpc};
 use idl::access::SiteRole;
 use idl::event::RoomState;
 use idl::live::{
@@ -68,18 +64,7 @@ impl World {
     pub(crate) async fn start_in(dir: tempfile::TempDir, push: PushPlayer) -> Self {
         let (clock, lifecycle) = (Clock::manual(NOON), Lifecycle::new());
         let signer = Signer::load_or_create(dir.path(), clock.clone()).unwrap();
-        let queue = Queue::open("process:").unwrap();
-        let platform = Platform {
-            data_dir: dir.path().to_owned(),
-            db_url: common::native::db_url(dir.path()),
-            objects: Objects::open("folder:", dir.path()).unwrap(),
-            queue: queue.clone(),
-            clock: clock.clone(),
-            lifecycle: lifecycle.clone(),
-            health: Health::default(),
-            space: FreeSpace::default(),
-            verifier: signer.verifier(Revocations::default()),
-        };
+        let platform = common::native::platform(dir.path(), &clock, &lifecycle, &signer);
         let settings = Settings {
             rooms_per_account: 5,
             cover_workers: 1,
@@ -91,6 +76,7 @@ impl World {
         let user = rpc::in_process(&lifecycle, |far| far.execute(UserPlayer.serve())).into();
         let player = push.clone();
         let publisher = rpc::in_process(&lifecycle, |far| far.execute(player.serve())).into();
+        let queue = platform.queue.clone();
         let live = Live::start(settings, followed, &platform, user, publisher).await.unwrap();
         Self { client: live.serve_in_process(), live, clock, push, queue, lifecycle, dir, slow_mode, signer }
     }

@@ -4,11 +4,8 @@ use std::num::{NonZeroU32, NonZeroUsize};
 use std::path::Path;
 use std::time::Duration;
 
-use common::health::Health;
 use common::keys::ConfiguredKey;
-use common::objects::Objects;
 use common::queue::Queue;
-use common::revocation::Revocations;
 use common::token::Signer;
 use common::{Clock, Lifecycle, Platform, rpc};
 use idl::access::SiteRole;
@@ -225,17 +222,7 @@ async fn start(
     signer: &Signer,
     lifecycle: &Lifecycle,
 ) -> anyhow::Result<rpc::LotteryClient> {
-    let platform = Platform {
-        data_dir: dir.to_owned(),
-        db_url: common::native::db_url(dir),
-        objects: Objects::open("folder:", dir).expect("a folder"),
-        queue: queue.clone(),
-        clock: clock.clone(),
-        lifecycle: lifecycle.clone(),
-        health: Health::default(),
-        space: Default::default(),
-        verifier: signer.verifier(Revocations::default()),
-    };
+    let platform = Platform { queue: queue.clone(), ..common::native::platform(dir, clock, lifecycle, signer) };
     let (live, message, push) =
         (live.serve_in_process(lifecycle), message.serve_in_process(lifecycle), push.serve_in_process(lifecycle));
     Ok(Lottery::start(settings, &platform, live, message, push).await?.serve_in_process())

@@ -8,7 +8,6 @@ use common::data_dir::FreeSpace;
 use common::health::Health;
 use common::objects::Objects;
 use common::queue::Queue;
-use common::revocation::Revocations;
 use common::token::Signer;
 use common::{Clock, Lifecycle, Platform, rpc};
 use idl::access::SiteRole;
@@ -102,17 +101,8 @@ impl Stage {
     ) -> Self {
         let lifecycle = Lifecycle::new();
         let signer = Signer::load_or_create(dir.path(), clock.clone()).expect("a key");
-        let platform = Platform {
-            data_dir: dir.path().to_owned(),
-            db_url: db_url.clone(),
-            objects: Objects::open("folder:", dir.path()).expect("a folder"),
-            queue: Queue::open("process:").expect("a queue"),
-            clock: clock.clone(),
-            lifecycle: lifecycle.clone(),
-            health: Health::default(),
-            space,
-            verifier: signer.verifier(Revocations::default()),
-        };
+        let embedded = common::native::platform(dir.path(), &clock, &lifecycle, &signer);
+        let platform = Platform { db_url: db_url.clone(), space, ..embedded };
         let message = Message::start(
             settings,
             &platform,

@@ -6,12 +6,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::Body;
 use common::buckets::Rate;
-use common::data_dir::FreeSpace;
-use common::health::Health;
 use common::http::admission::Networks;
-use common::objects::Objects;
-use common::queue::Queue;
-use common::revocation::Revocations;
 use common::rpc::PushClient;
 use common::rpc::{answer, within};
 use common::token::Signer;
@@ -90,17 +85,7 @@ impl Bench {
     fn platform(folder: &tempfile::TempDir) -> (Platform, Arc<Signer>) {
         let clock = Clock::manual(Timestamp(1_700_000_000_000));
         let signer = Arc::new(Signer::load_or_create(folder.path(), clock.clone()).unwrap());
-        let platform = Platform {
-            data_dir: folder.path().to_owned(),
-            db_url: "sqlite:".to_owned(),
-            objects: Objects::open("folder:", folder.path()).unwrap(),
-            queue: Queue::open("process:").unwrap(),
-            clock,
-            lifecycle: Lifecycle::new(),
-            health: Health::default(),
-            space: FreeSpace::default(),
-            verifier: signer.verifier(Revocations::default()),
-        };
+        let platform = common::native::platform(folder.path(), &clock, &Lifecycle::new(), &signer);
         (platform, signer)
     }
 
@@ -165,6 +150,16 @@ impl Bench {
 
 pub(crate) fn path(query: &str) -> String {
     format!("/api/v1/rooms/{ROOM}/events{query}")
+}
+
+/// Two nodes on one store.
+pub(crate) async fn two(settings: impl Fn() -> Settings) -> (Bench, Bench) {
+    (Bench::start(settings()).await, Bench::start(settings()).await)
+}
+
+/// A danmaku that is never left out.
+pub(crate) fn fact(n: u64) -> Publication {
+    Publication { lane: Lane::Guaranteed, ..danmaku(n) }
 }
 
 pub(crate) fn danmaku(n: u64) -> Publication {

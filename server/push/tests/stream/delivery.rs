@@ -1,7 +1,7 @@
 use idl::Code;
 use idl::push::{Lane, Outcome};
 
-use crate::bench::{Bench, danmaku, settings};
+use crate::bench::{Bench, danmaku, fact, settings};
 
 crate::stores::on_every_store!(
     a_viewer_gets_the_state_then_every_event_in_order,
@@ -40,7 +40,7 @@ async fn what_the_bucket_holds_back_is_counted_and_the_guaranteed_lane_passes() 
     let bench = Bench::start(push::Settings { rate_per_s, burst, ..settings() }).await;
     let mut viewer = bench.watch("").await;
     let mut sent: Vec<_> = (1..=100).map(danmaku).collect();
-    sent.extend((101..=120).map(|n| idl::push::Publication { lane: Lane::Guaranteed, ..danmaku(n) }));
+    sent.extend((101..=120).map(fact));
     let outcomes = bench.publish(sent).await.unwrap();
     let shown = outcomes[..100].iter().filter(|outcome| **outcome == Outcome::Appended).count();
     assert!((5..=6).contains(&shown), "{shown} of a burst of 5 passed");

@@ -5,11 +5,11 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use common::rpc::{answer, within};
-use idl::push::{FollowRevocations, Lane, Publication, Publish, Revocation, RevocationPage, Revoke};
+use idl::push::{FollowRevocations, Publish, Revocation, RevocationPage, Revoke};
 use idl::{Code, DeviceId, Refusal, UserId};
 use push::Settings;
 
-use crate::bench::{Bench, Event, ROOM, Viewer, danmaku, settings};
+use crate::bench::{Bench, Event, ROOM, Viewer, danmaku, fact, settings, two};
 use crate::stores::{on_redis, on_this_redis};
 
 /// A Redis of the test's own.
@@ -98,9 +98,9 @@ async fn next(viewer: &mut Viewer) -> Event {
 #[tokio::test]
 async fn news_that_are_lost_are_read_within_a_second() {
     on_redis(async {
-        let (one, two) = (Bench::start(settings()).await, Bench::start(settings()).await);
+        let (one, two) = two(settings).await;
         let mut viewer = two.watch("").await;
-        one.publish(vec![Publication { lane: Lane::Guaranteed, ..danmaku(1) }]).await.unwrap();
+        one.publish(vec![fact(1)]).await.unwrap();
         viewer.numbers_until(1).await;
         let url = common::native::server("NATIVE_REDIS_URL").unwrap();
         let mut connection = redis::Client::open(url).unwrap().get_multiplexed_async_connection().await.unwrap();
@@ -108,7 +108,7 @@ async fn news_that_are_lost_are_read_within_a_second() {
             redis::cmd("CLIENT").arg(&["KILL", "TYPE", "pubsub"]).exec_async(&mut connection).await.unwrap();
             let began = Instant::now();
             // A fact: ordinary danmaku are followed by their totals, which would bring it along.
-            one.publish(vec![Publication { lane: Lane::Guaranteed, ..danmaku(n) }]).await.unwrap();
+            one.publish(vec![fact(n)]).await.unwrap();
             viewer.numbers_until(n).await;
             let took = began.elapsed();
             assert!(took < Duration::from_millis(1_500), "{took:?}");
@@ -122,7 +122,7 @@ async fn a_redis_that_is_killed_and_comes_back_costs_nothing_that_was_accepted()
     let Some(mut redis) = Redis::start() else { return };
     let url = redis.url();
     on_this_redis(&url, async {
-        let (one, two) = (Bench::start(settings()).await, Bench::start(settings()).await);
+        let (one, two) = two(settings).await;
         let mut viewers = [one.watch("").await, two.watch("").await];
         one.say(1..=5).await;
         for viewer in &mut viewers {
@@ -157,7 +157,7 @@ async fn a_redis_that_has_forgotten_all_gives_a_gap_and_goes_on() {
     let Some(mut redis) = Redis::start() else { return };
     let url = redis.url();
     on_this_redis(&url, async {
-        let (one, two) = (Bench::start(settings()).await, Bench::start(settings()).await);
+        let (one, two) = two(settings).await;
         let mut viewers = [one.watch("").await, two.watch("").await];
         one.say(1..=5).await;
         let mut seen = String::new();
@@ -206,7 +206,7 @@ async fn a_redis_that_has_forgotten_all_gives_a_gap_and_goes_on() {
 #[tokio::test]
 async fn a_history_that_has_forked_is_noticed_by_who_showed_the_other() {
     on_redis(async {
-        let (one, two) = (Bench::start(settings()).await, Bench::start(settings()).await);
+        let (one, two) = two(settings).await;
         let mut viewer = one.watch("").await;
         one.say(1..=5).await;
         viewer.numbers_until(5).await;

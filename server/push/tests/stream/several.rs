@@ -5,22 +5,13 @@ use std::time::Duration;
 use common::rpc::{answer, within};
 use http::Request;
 use idl::event::RoomRules;
-use idl::push::{FollowRevocations, Lane, Outcome, Publication, Revocation, Revoke, ViewersOf};
+use idl::push::{FollowRevocations, Outcome, Publication, Revocation, Revoke, ViewersOf};
 use idl::{DeviceId, UserId};
 use push::Settings;
 use tokio::sync::oneshot;
 
-use crate::bench::{Bench, Event, PATIENCE, ROOM, Viewer, danmaku, path, settings};
+use crate::bench::{Bench, Event, PATIENCE, ROOM, Viewer, danmaku, fact, path, settings, two};
 use crate::stores::{feeds, on_redis};
-
-/// Both nodes, and the room known to both.
-async fn two(settings: impl Fn() -> Settings) -> (Bench, Bench) {
-    (Bench::start(settings()).await, Bench::start(settings()).await)
-}
-
-fn fact(n: u64) -> Publication {
-    Publication { lane: Lane::Guaranteed, ..danmaku(n) }
-}
 
 /// All numbered events of a stream until `n` danmaku have come.
 async fn until(viewer: &mut Viewer, n: usize) -> Vec<Event> {

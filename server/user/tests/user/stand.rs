@@ -5,11 +5,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use common::data_dir::FreeSpace;
-use common::health::Health;
-use common::objects::Objects;
-use common::queue::Queue;
-use common::revocation::Revocations;
 use common::rpc::{PushClient, UserClient};
 use common::token::Signer;
 use common::{Clock, Lifecycle, Platform, rpc};
@@ -121,17 +116,7 @@ impl Stand {
 
 pub(crate) fn platform(folder: &Path, clock: &Clock, lifecycle: &Lifecycle) -> (Platform, Arc<Signer>) {
     let signer = Arc::new(Signer::load_or_create(folder, clock.clone()).unwrap());
-    let platform = Platform {
-        data_dir: folder.to_owned(),
-        db_url: common::native::db_url(folder),
-        objects: Objects::open("folder:", folder).unwrap(),
-        queue: Queue::open("process:").unwrap(),
-        clock: clock.clone(),
-        lifecycle: lifecycle.clone(),
-        health: Health::default(),
-        space: FreeSpace::default(),
-        verifier: signer.verifier(Revocations::default()),
-    };
+    let platform = common::native::platform(folder, clock, lifecycle, &signer);
     (platform, signer)
 }
 
