@@ -149,7 +149,6 @@ pub(crate) async fn danmaku_by_key(
         list.push_bind(key.0.as_str());
     }
     sql.push(")");
-    // Not kept as prepared: every length is another statement.
     for row in sql.build().fetch_all(&mut **tx).await? {
         let key = KeyHash(row.try_get("key_hash")?);
         if row.try_get::<i64, _>("created_at_ms")? > oldest_kept.0 {
