@@ -4,7 +4,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-command -v cargo-audit >/dev/null || cargo install cargo-audit --version 0.22.2 --locked --debug
+tests/need.sh rust cargo-audit
 
 db=${ADVISORY_DB:-}
 if [ -f "$db" ]; then

@@ -20,6 +20,7 @@ has_font() { # PART-OF-A-PATH, in lower case
 for tool in "$@"; do
     case $tool in
         rust) command -v cargo >/dev/null || missing "Rust 1.94 or newer (https://rustup.rs)" ;;
+        cargo-audit) command -v cargo-audit >/dev/null || cargo install cargo-audit --version 0.22.2 --locked --debug ;;
         protoc)
             # etcd-client's build reads the well-known types too.
             { command -v protoc >/dev/null && [ -e /usr/include/google/protobuf/descriptor.proto ]; } \
