@@ -100,8 +100,11 @@ is_ready() { # NAME
 
 # ---- The ingress
 
-servers() { # NAME PARAMETERS
-    printf "server 127.0.0.1:%s $2;\n" "$(port "$1-1-http")" "$(port "$1-2-http")"
+servers() { # NAME
+    local parameters
+    for parameters in 'max_fails=1 fail_timeout=1s' 'backup max_fails=0'; do
+        printf "server 127.0.0.1:%s $parameters;\n" "$(port "$1-1-http")" "$(port "$1-2-http")"
+    done
 }
 
 prepare_ingress() {
@@ -110,9 +113,8 @@ prepare_ingress() {
     cp "$here/../ingress/nginx.conf" "$at"
     echo "listen 127.0.0.1:$(port ingress) backlog=4096;" >"$at/listen.conf"
     echo "access_log $folder/logs/ingress-requests.log requests;" >"$at/access_log.conf"
-    servers push 'max_fails=1 fail_timeout=1s' >"$at/push.conf"
-    servers push 'backup max_fails=0' >>"$at/push.conf"
-    servers gateway 'max_fails=1 fail_timeout=1s' >"$at/gateways.conf"
+    servers push >"$at/push.conf"
+    servers gateway >"$at/gateways.conf"
 }
 
 run_ingress() {

@@ -288,17 +288,20 @@ impl Site {
         }
         let folder = self.folder.join("ingress");
         std::fs::create_dir_all(&folder).expect("a folder");
-        const MARKED: &str = "max_fails=1 fail_timeout=1s";
-        let servers = |service: &str, parameters: &str| -> String {
+        let servers = |service: &str| -> String {
             let of = self.processes.iter().filter(|(name, _)| name.starts_with(service));
-            of.map(|(_, process)| format!("server 127.0.0.1:{} {parameters};\n", process.http)).collect()
+            let ports: Vec<u16> = of.map(|(_, process)| process.http).collect();
+            ["max_fails=1 fail_timeout=1s", "backup max_fails=0"]
+                .iter()
+                .flat_map(|parameters| ports.iter().map(move |port| format!("server 127.0.0.1:{port} {parameters};\n")))
+                .collect()
         };
         let files = [
             ("nginx.conf", SHIPPED.to_owned()),
             ("listen.conf", format!("listen 127.0.0.1:{} backlog=4096;\n", self.port)),
             ("access_log.conf", "access_log off;\n".to_owned()),
-            ("push.conf", servers("push", MARKED) + &servers("push", "backup max_fails=0")),
-            ("gateways.conf", servers("gateway", MARKED)),
+            ("push.conf", servers("push")),
+            ("gateways.conf", servers("gateway")),
         ];
         for (name, text) in files {
             std::fs::write(folder.join(name), text).expect("writing nginx's configuration");
