@@ -79,7 +79,7 @@ bench-lottery: build
 	cargo run --release --locked -p goligoli-tests --bin bench-lottery
 
 # Posts, entries and fan-out in one process and in a whole site on the real servers, one after the
-# other. About five minutes.
+# other. About three minutes after the build.
 bench-apart: page
 	@tests/need.sh rust protoc
 	cargo build --release --locked -p goligoli -p goligoli-tests --bins

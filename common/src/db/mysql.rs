@@ -25,8 +25,9 @@ const MIGRATION: Duration = Duration::from_mins(10);
 const COLLATION: &str = "utf8mb4_nopad_bin";
 /// Prepared statements of a connection: those that differ in their number of rows, too. One that
 /// is closed has no answer, and what is sent next waits for 40 ms (the driver leaves Nagle's
-/// algorithm on, the server's kernel delays the acknowledgement). All connections of a site that
-/// has two of each service stay below the server's default of 16,382.
+/// algorithm on, the server's kernel delays the acknowledgement). The server has a limit for all
+/// connections together, 16,382 by default (`max_prepared_stmt_count`): a site of two of each service
+/// stays below it as long as not all of its 80 connections are full.
 const STATEMENTS: &str = "300";
 const MAX_PREFIX_CHARS: usize = 40;
 

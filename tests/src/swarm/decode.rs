@@ -117,8 +117,9 @@ impl Decoder {
         !matches!(self.framing, Framing::Head)
     }
 
-    pub(super) const fn is_chunked(&self) -> bool {
-        !matches!(self.framing, Framing::Head | Framing::Plain | Framing::Sized { .. })
+    /// The body's end is told: a connection that ends before it broke.
+    pub(super) const fn tells_its_end(&self) -> bool {
+        !matches!(self.framing, Framing::Head | Framing::Plain)
     }
 
     pub(super) const fn has_ended(&self) -> bool {

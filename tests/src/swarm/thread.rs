@@ -209,7 +209,7 @@ impl Thread {
         let Some(socket) = &mut viewer.socket else { return Got::Nothing };
         match socket.read(&mut self.buffer[..most]) {
             Ok(0) => {
-                let end = if viewer.decoder.is_chunked() { End::Broken } else { End::Orderly };
+                let end = if viewer.decoder.tells_its_end() { End::Broken } else { End::Orderly };
                 self.lose(index, end);
             }
             Ok(bytes) => {
