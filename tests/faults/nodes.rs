@@ -1,4 +1,4 @@
-//! One of two push nodes dies under many viewers, and then the other.
+//! One of two push nodes or gateways dies under many viewers, and then the other.
 
 use std::time::Instant;
 
@@ -47,5 +47,21 @@ async fn a_push_node_that_has_just_come_back_takes_all_viewers() {
     assert_eq!(after.broken - before.broken, SOME as u64, "all were on push-2");
     assert_eq!(after.ended, before.ended, "the ingress sends nobody away while one node is there");
     evening.server.site().start("push-2").await;
+    _ = evening.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "ends servers that others may need: make faults"]
+async fn a_gateway_that_has_just_come_back_takes_all_posts() {
+    let mut evening = Evening::begin(Setup::new(), SOME).await;
+    let since = Instant::now();
+    evening.server.site().kill9("gateway-1").await;
+    _ = evening.healed("gateway-1 killed", since).await;
+    evening.server.site().start("gateway-1").await;
+    evening.server.site().kill9("gateway-2").await;
+    _ = evening.healed("gateway-2 killed, all posts to gateway-1", Instant::now()).await;
+    let refused = evening.asked_since(since).into_iter().filter(|asked| asked.status != Some(201)).count();
+    assert_eq!(refused, 0, "the ingress finds the one that is there");
+    evening.server.site().start("gateway-2").await;
     _ = evening.end().await;
 }
